@@ -1,0 +1,117 @@
+use std::collections::HashMap;
+
+use super::*;
+
+const COMPLETE: [(&str, &str); 13] = [
+    ("ENVIRONMENT", "local"),
+    ("DATABASE_HOST", "127.0.0.1"),
+    ("DATABASE_PORT", "6432"),
+    ("DATABASE_NAME", "carhaul"),
+    ("DATABASE_TLS", "disable"),
+    ("DATABASE_SECRET", "api-secret"),
+    ("DATABASE_ADMIN_SECRET", "admin-secret"),
+    ("DATABASE_OWNER_SECRET", "owner-secret"),
+    (
+        "ROLE_SECRETS",
+        "carhaul_api=arn:aws:secretsmanager:eu-west-1:1:secret:a, carhaul_ai=b",
+    ),
+    ("OIDC_ISSUER", "https://issuer.example.com/"),
+    ("OIDC_AUDIENCE", "carhaul, carhaul-mobile"),
+    ("OIDC_DISCOVERY_URL", ""),
+    ("CORS_ORIGINS", ""),
+];
+
+/// Reads a complete environment in which some variables are replaced.
+fn read<T>(changes: &[(&str, &str)], read: impl Fn(&Variables) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+    let variables: HashMap<&str, &str> = COMPLETE.iter().chain(changes).copied().collect();
+    read(&Variables(&|name| variables.get(name).map(|value| (*value).to_owned())))
+}
+
+fn error<T>(result: Result<T, ConfigError>) -> String {
+    result.map(drop).unwrap_err().to_string()
+}
+
+#[test]
+fn a_complete_environment_is_read() {
+    let config = read(&[], ApiConfig::read).unwrap();
+    assert_eq!(config.environment, Environment::Local);
+    assert_eq!(config.log_level, "info");
+    assert_eq!(config.database.port, 6432);
+    assert_eq!(config.database_secret, "api-secret");
+    assert_eq!(config.oidc.audiences, ["carhaul", "carhaul-mobile"]);
+    assert_eq!(
+        config.oidc.discovery_url, None,
+        "an empty variable is one that is not set"
+    );
+    assert_eq!(config.oidc.algorithms, [SigningAlgorithm::Rs256]);
+    assert!(config.cors_origins.is_empty());
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    for name in [
+        "ENVIRONMENT",
+        "DATABASE_HOST",
+        "DATABASE_PORT",
+        "DATABASE_NAME",
+        "DATABASE_TLS",
+        "DATABASE_SECRET",
+    ] {
+        let expected = format!("the environment variable {name} is not set");
+        assert_eq!(error(read(&[(name, " ")], ApiConfig::read)), expected);
+        assert_eq!(error(read(&[(name, "")], HousekeepingConfig::read)), expected);
+    }
+    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE"] {
+        assert!(error(read(&[(name, "")], ApiConfig::read)).contains(name));
+    }
+    for name in ["DATABASE_ADMIN_SECRET", "DATABASE_OWNER_SECRET", "ROLE_SECRETS"] {
+        assert!(error(read(&[(name, "")], MigrateConfig::read)).contains(name));
+    }
+}
+
+#[test]
+fn a_bad_value_is_refused_without_being_shown() {
+    for (name, value) in [
+        ("ENVIRONMENT", "hunter2"),
+        ("DATABASE_PORT", "hunter2"),
+        ("DATABASE_TLS", "hunter2"),
+        ("OIDC_ALGORITHMS", "RS256,HS256"),
+        ("OIDC_ALGORITHMS", "none"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://*.hunter2.example"),
+        ("CORS_ORIGINS", "https://hunter2.example/path"),
+        ("CORS_ORIGINS", "null"),
+        ("LOG_LEVEL", "carhaul=hunter2"),
+    ] {
+        let message = error(read(&[(name, value)], ApiConfig::read));
+        assert!(message.contains(name) && !message.contains("hunter2"), "{message}");
+    }
+    assert!(error(read(&[("ROLE_SECRETS", "carhaul_api")], MigrateConfig::read)).contains("ROLE_SECRETS"));
+}
+
+#[test]
+fn role_secrets_are_pairs() {
+    let config = read(&[], MigrateConfig::read).unwrap();
+    let pair = |role: &str, secret: &str| RoleSecret {
+        role: role.to_owned(),
+        secret: secret.to_owned(),
+    };
+    let expected = [
+        pair("carhaul_api", "arn:aws:secretsmanager:eu-west-1:1:secret:a"),
+        pair("carhaul_ai", "b"),
+    ];
+    assert_eq!(config.role_secrets, expected);
+}
+
+#[test]
+fn only_the_local_environment_may_do_without_tls() {
+    let message = error(read(&[("ENVIRONMENT", "production")], ApiConfig::read));
+    assert!(message.contains("DATABASE_TLS"), "{message}");
+    assert!(
+        read(
+            &[("ENVIRONMENT", "production"), ("DATABASE_TLS", "verify-full")],
+            ApiConfig::read
+        )
+        .is_ok()
+    );
+}
