@@ -1,0 +1,50 @@
+# `make help` lists the commands. They live in local/: tools.py installs what is missing, stack.py does the rest.
+
+PYTHON ?= python3
+TOOLS = $(PYTHON) -B -m local.tools
+VENV_PYTHON = .local/venv/bin/python
+STACK = $(VENV_PYTHON) -m local.stack
+
+# Every shell has a variable USER; only one given to make itself means a demo user.
+ifeq ($(origin USER),command line)
+DEMO_USER = $(USER)
+else
+DEMO_USER = dispatch
+endif
+MINUTES ?= 15
+
+.PHONY: help up down deploy token url db-url psql logs test test-db bench clean
+.DEFAULT_GOAL := help
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## Install what is missing, build, start and deploy the local stack (PARAMS="OidcIssuer=.. CorsOrigins=..")
+	@echo "[1/8] Tools"
+	@$(TOOLS)
+	@$(STACK) up
+
+down: ## Stop the local stack; its data stays
+	@test -x $(VENV_PYTHON) || { echo "Nothing was running."; exit 0; }; $(STACK) down
+
+deploy: ## Build and deploy again after a change
+	@$(TOOLS)
+	@$(STACK) deploy
+
+token: ## Print a token (USER=owner|admin|dispatch|accountant|driver|rival)
+	@$(STACK) token $(DEMO_USER)
+
+url: ## Print the base URL of the API
+	@$(STACK) url
+
+db-url: ## Print the URL of the database (superuser, without the pooler)
+	@$(STACK) db-url
+
+psql: ## Open the database
+	@$(STACK) psql
+
+logs: ## Print the functions' logs (MINUTES=15)
+	@$(STACK) logs $(MINUTES)
+
+clean: down ## Stop the local stack and delete its data; installed tools stay
+	@$(PYTHON) -B -m local.clean

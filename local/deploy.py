@@ -1,0 +1,100 @@
+"""Puts the bundle into the local AWS with `sam deploy`, and brings the database to the bundle's schema."""
+
+import hashlib
+import json
+import platform
+import re
+import tomllib
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local import ministack, postgres
+from local.console import Problem, note, run_logged
+from local.settings import HOST, ROOT, STACK_NAME, VENV
+
+SAMCONFIG = ROOT / "samconfig.toml"
+# A tag on the deployed stack says what it was made of: it is lost exactly when the deployment is.
+FINGERPRINT = "bundle"
+EVENT = re.compile(r"^(CREATE|UPDATE|DELETE)_\w+\s+(AWS::\S+)\s+(\S+)")
+
+
+def parameters(stack, overrides):
+    """samconfig.toml's parameters for `local`, with this stack's ports, and what the user asked for (PARAMS) on top."""
+    configured = tomllib.loads(SAMCONFIG.read_text())["local"]["deploy"]["parameters"]["parameter_overrides"]
+    ours = {
+        "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "DatabaseHost": HOST,
+        "DatabasePort": stack.ports["pooler"],
+        "DatabaseDirectPort": stack.ports["postgres"],
+        "DatabaseName": stack.database,
+        "DatabaseAdminUser": postgres.ADMIN,
+        "DatabaseAdminPassword": postgres.password(stack),
+        "CognitoEndpoint": stack.endpoint,
+    }
+    return _pairs(configured) | {name: str(value) for name, value in ours.items()} | _pairs(overrides)
+
+
+def deploy(stack, template, digest, chosen):
+    """Deploys unless exactly this bundle with these parameters is there already. Returns whether it did."""
+    fingerprint = hashlib.sha256(f"{digest}{json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
+    if _deployed_fingerprint(stack) == fingerprint:
+        note("Nothing has changed since the last deployment")
+        return False
+    run_logged(
+        [
+            VENV / "bin" / "sam", "deploy", "--template-file", template, "--config-file", SAMCONFIG, "--config-env", "local",
+            "--stack-name", STACK_NAME, "--tags", f"{FINGERPRINT}={fingerprint}",
+            "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
+        ],
+        stack.logs / "deploy.log", "sam deploy", progress=_progress, cwd=ROOT, env=ministack.client_environment(stack),
+    )
+    return True
+
+
+def migrate(stack):
+    """Invokes the migrate function; returns its answer."""
+    name = outputs(stack)["MigrateFunctionName"]
+    client = ministack.client(stack, "lambda", config=Config(read_timeout=900, retries={"max_attempts": 1}))
+    answer = client.invoke(FunctionName=name, Payload=b"{}")
+    said = json.loads(answer["Payload"].read() or b"null")
+    if answer.get("FunctionError"):
+        raise Problem(f"The migrate function failed: {said.get('errorMessage', said)} (more with `make logs`).")
+    return said
+
+
+def outputs(stack):
+    """The outputs of the deployed stack, by name."""
+    found = describe(stack)
+    if not found:
+        raise Problem("Nothing is deployed here: run `make up` first.")
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def describe(stack):
+    try:
+        return ministack.client(stack, "cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    except ClientError:
+        return None
+
+
+def _deployed_fingerprint(stack):
+    found = describe(stack)
+    if not found or found["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return None
+    return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}.get(FINGERPRINT)
+
+
+def _pairs(text):
+    pairs = {}
+    for word in (text or "").split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise Problem(f"PARAMS takes Name=value pairs separated by spaces; `{word}` is none.")
+        pairs[name] = value
+    return pairs
+
+
+def _progress(line):
+    event = EVENT.match(line)
+    return f"{event[2]} {event[3]}" if event else None

@@ -1,0 +1,54 @@
+"""Starts and stops the processes of a stack, all or nothing."""
+
+import fcntl
+from contextlib import contextmanager
+
+from local import ministack, pooler, postgres
+from local.console import Problem
+from local.processes import Daemons, require_free_port
+
+# In the order of starting; each needs the ones before it.
+DATABASE = (postgres, pooler)
+ALL = (postgres, pooler, ministack)
+
+
+@contextmanager
+def exclusive(stack):
+    """One command at a time changes a stack."""
+    stack.prepare()
+    with (stack.state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(f"Another command is changing this stack right now (lock {lock.name}).") from None
+        yield
+
+
+@contextmanager
+def all_or_nothing(stack):
+    """A run that fails or is interrupted leaves nothing behind that it started itself."""
+    daemons = Daemons(stack)
+    try:
+        yield daemons
+    except BaseException:
+        stop(daemons, only=daemons.started)
+        raise
+
+
+def require_ports(stack, daemons, services=ALL):
+    """Before the long steps: a port that somebody else has would fail the run at its end."""
+    for service in services:
+        if not daemons.alive(service.NAME):
+            require_free_port(service.NAME, stack.ports[service.NAME])
+
+
+def start_database(stack, daemons):
+    postgres.start(stack, daemons)
+    postgres.prepare(stack)
+    pooler.start(stack, daemons)
+
+
+def stop(daemons, only=None):
+    """Stops what we started, in reverse; returns the names of what was running."""
+    wanted = [service for service in reversed(ALL) if only is None or service.NAME in only]
+    return [service.NAME for service in wanted if service.stop(daemons)]

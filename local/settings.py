@@ -1,0 +1,63 @@
+"""Where things are and on which ports. A second stack beside the first needs only another state folder and ports."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Tools are shared by all stacks of this checkout; everything else lives in a stack's own state folder.
+TOOLS = ROOT / ".local"
+VENV = TOOLS / "venv"
+HOST = "127.0.0.1"
+STACK_NAME = "carhaul"
+# The tag `ms-custom-id` on the HTTP API in template.yaml, which makes the local URL a fixed one.
+API_ID = "carhaul"
+
+DEFAULT_PORTS = {"gateway": 4566, "postgres": 15432, "pooler": 16432}
+
+
+def port_variable(name):
+    return f"CARHAUL_{name.upper()}_PORT"
+
+
+@dataclass(frozen=True)
+class Stack:
+    state: Path
+    ports: dict = field(default_factory=lambda: dict(DEFAULT_PORTS))
+    database: str = "carhaul"
+    # Server connections of the pooler for each database and role: small enough to be felt, like a small RDS Proxy.
+    pool_size: int = 20
+    # A test database may lose its data with the machine, and starts and writes faster for it.
+    durable: bool = True
+
+    @property
+    def endpoint(self):
+        return f"http://{HOST}:{self.ports['gateway']}"
+
+    @property
+    def url(self):
+        return f"{self.endpoint}/_aws/execute-api/{API_ID}/$default"
+
+    @property
+    def logs(self):
+        return self.state / "logs"
+
+    def prepare(self):
+        for folder in (self.state, self.logs, self.state / "run", self.state / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def remember(self):
+        """Later commands (`make token`, `make psql`) must find the ports that `make up` was given."""
+        (self.state / "ports.json").write_text(json.dumps(self.ports))
+
+
+def from_environment():
+    state = Path(os.environ.get("CARHAUL_STATE", TOOLS)).resolve()
+    ports = dict(DEFAULT_PORTS)
+    remembered = state / "ports.json"
+    if remembered.exists():
+        ports |= json.loads(remembered.read_text())
+    for name in ports:
+        ports[name] = int(os.environ.get(port_variable(name), ports[name]))
+    return Stack(state=state, ports=ports, pool_size=int(os.environ.get("CARHAUL_POOL_SIZE", "20")))

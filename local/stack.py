@@ -1,0 +1,155 @@
+"""The commands behind the Makefile: `python -m local.stack <command>`, run in `.local/venv`."""
+
+import os
+import shlex
+import signal
+import sys
+import time
+import traceback
+
+from local import bundle, deploy, ministack, pooler, postgres, seed, services, users
+from local.console import Problem, Steps, note, say
+from local.processes import Daemons
+from local.settings import from_environment
+
+# Step one, the tools, has run before this program could (local/tools.py).
+STEPS = 8
+
+
+def up(stack):
+    begun = time.monotonic()
+    steps = Steps(STEPS, done=1)
+    with services.exclusive(stack), services.all_or_nothing(stack) as daemons:
+        services.require_ports(stack, daemons)
+        stack.remember()
+        with steps.step("Building the functions"):
+            bundle.build(stack)
+        with steps.step(f"Postgres on port {stack.ports['postgres']}, PgBouncer on port {stack.ports['pooler']}"):
+            services.start_database(stack, daemons)
+        with steps.step(f"MiniStack, the local AWS, on port {stack.ports['gateway']}"):
+            ministack.start(stack, daemons)
+        _deploy(stack, steps)
+        with steps.step("Demo users"):
+            users.create(stack) if users.exist(stack) else note("none: they are the issuer's")
+        with steps.step("Demo data"):
+            seed.run(stack) if users.exist(stack) else note("none: it is created by the demo users")
+    _welcome(stack, time.monotonic() - begun)
+
+
+def down(stack):
+    with services.exclusive(stack):
+        stopped = services.stop(Daemons(stack))
+    say(f"Stopped {', '.join(stopped)}; the data stays in {stack.state}." if stopped else "Nothing was running.")
+
+
+def redeploy(stack):
+    steps = Steps(3)
+    _require_running(stack)
+    with services.exclusive(stack):
+        with steps.step("Building the functions"):
+            bundle.build(stack)
+        _deploy(stack, steps)
+
+
+def url(stack):
+    say(stack.url)
+
+
+def db_url(stack):
+    say(postgres.direct_url(stack))
+
+
+def token(stack, user="dispatch"):
+    _require_running(stack)
+    say(users.token(stack, user))
+
+
+def psql(stack, *arguments):
+    _require_running(stack)
+    program = postgres.BIN / "psql"
+    os.execv(program, [str(program), postgres.direct_url(stack), *arguments])
+
+
+def logs(stack, minutes="15"):
+    """The functions' logs, oldest first, then how to see the servers' own."""
+    _require_running(stack)
+    client = ministack.client(stack, "logs")
+    since = int((time.time() - 60 * float(minutes)) * 1000)
+    events = []
+    for group in client.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
+        name = group["logGroupName"]
+        for page in client.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=since):
+            events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in page["events"]]
+    for _, function, message in sorted(events):
+        say(f"{function}: {message}")
+    say(f"# {len(events)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
+
+
+def _deploy(stack, steps):
+    with steps.step("Deploying template.yaml"):
+        template, digest = bundle.assemble(stack)
+        deploy.deploy(stack, template, digest, deploy.parameters(stack, os.environ.get("PARAMS")))
+    with steps.step("Migrating the database"):
+        answer = deploy.migrate(stack)
+        note(f"schema version {answer['version']}, {len(answer['applied'])} migrations applied now")
+
+
+def _require_running(stack):
+    daemons = Daemons(stack)
+    missing = [service.NAME for service in services.ALL if not daemons.alive(service.NAME)]
+    if missing:
+        raise Problem(f"The local stack is not running (no {', '.join(missing)}): run `make up` first.")
+
+
+def _welcome(stack, seconds):
+    make = "make -s"
+    if os.environ.get("CARHAUL_STATE"):
+        make = f"CARHAUL_STATE={shlex.quote(os.environ['CARHAUL_STATE'])} make -s"
+    say(
+        f"""
+carhaul is up ({seconds:.0f} s).
+
+  API        {stack.url}
+  Reference  {stack.url}/docs
+  Postgres   `make psql`, or the URL that `make -s db-url` prints
+  Tokens     `make -s token USER={'|'.join(users.EMAILS)}` (a minute short of an hour)
+
+Try it:
+
+  curl -s "$({make} url)/v1/me" -H "Authorization: Bearer $({make} token)"
+
+  curl -s "$({make} url)/v1/orders?limit=3" -H "Authorization: Bearer $({make} token)"
+
+  curl -s -X POST "$({make} url)/v1/customers" -H "Authorization: Bearer $({make} token)" \\
+    -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" -d '{{"name": "Lexington Auto Mall"}}'
+
+`make help` lists the other commands; `make down` stops everything and keeps the data."""
+    )
+
+
+COMMANDS = {
+    "up": up, "down": down, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
+}
+
+
+def main(name, *arguments):
+    # As ^C does: the context managers then clean up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stack = from_environment()
+    try:
+        COMMANDS[name](stack, *arguments)
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        if problem.__cause__:
+            trace = stack.logs / "error.log"
+            trace.write_text("".join(traceback.format_exception(problem)))
+            print(f"       (the trace is in {trace})", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; what this run started has been stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
