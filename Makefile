@@ -13,11 +13,11 @@ DEMO_USER = dispatch
 endif
 MINUTES ?= 15
 
-.PHONY: help up down deploy token url db-url psql logs test test-db bench clean
+.PHONY: help up down deploy token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## Install what is missing, build, start and deploy the local stack (PARAMS="OidcIssuer=.. CorsOrigins=..")
 	@echo "[1/8] Tools"
@@ -46,5 +46,16 @@ psql: ## Open the database
 logs: ## Print the functions' logs (MINUTES=15)
 	@$(STACK) logs $(MINUTES)
 
-clean: down ## Stop the local stack and delete its data; installed tools stay
-	@$(PYTHON) -B -m local.clean
+test: ## Check everything (ONLY="format template clippy rust gateway")
+	@$(TOOLS)
+	@$(VENV_PYTHON) -m local.checks run $(ONLY)
+
+test-db: ## Start a database for cargo test, and print its environment
+	@$(TOOLS) >&2
+	@$(VENV_PYTHON) -m local.checks start-database
+
+test-db-down: ## Stop that database
+	@$(VENV_PYTHON) -m local.checks stop-database
+
+clean: ## Stop the local stack and delete its data; installed tools stay
+	@$(STACK) clean

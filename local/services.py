@@ -35,6 +35,14 @@ def all_or_nothing(stack):
         raise
 
 
+@contextmanager
+def until_the_end(stack):
+    """For the stack of one run, which nothing of survives."""
+    with all_or_nothing(stack) as daemons:
+        yield daemons
+        stop(daemons)
+
+
 def require_ports(stack, daemons, services=ALL):
     """Before the long steps: a port that somebody else has would fail the run at its end."""
     for service in services:

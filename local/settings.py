@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,13 +51,13 @@ class Stack:
         """Later commands (`make token`, `make psql`) must find the ports that `make up` was given."""
         (self.state / "ports.json").write_text(json.dumps(self.ports))
 
+    def remembered_ports(self):
+        file = self.state / "ports.json"
+        return json.loads(file.read_text()) if file.exists() else {}
+
 
 def from_environment():
-    state = Path(os.environ.get("CARHAUL_STATE", TOOLS)).resolve()
-    ports = dict(DEFAULT_PORTS)
-    remembered = state / "ports.json"
-    if remembered.exists():
-        ports |= json.loads(remembered.read_text())
-    for name in ports:
-        ports[name] = int(os.environ.get(port_variable(name), ports[name]))
-    return Stack(state=state, ports=ports, pool_size=int(os.environ.get("CARHAUL_POOL_SIZE", "20")))
+    stack = Stack(state=Path(os.environ.get("CARHAUL_STATE") or TOOLS).resolve())
+    ports = stack.ports | stack.remembered_ports()
+    ports = {name: int(os.environ.get(port_variable(name), port)) for name, port in ports.items()}
+    return replace(stack, ports=ports, pool_size=int(os.environ.get("CARHAUL_POOL_SIZE", "20")))

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -40,6 +41,14 @@ def down(stack):
     with services.exclusive(stack):
         stopped = services.stop(Daemons(stack))
     say(f"Stopped {', '.join(stopped)}; the data stays in {stack.state}." if stopped else "Nothing was running.")
+
+
+def clean(stack):
+    """Forgets all data. The tools in `.local/` are nobody's data."""
+    down(stack)
+    for name in ("postgres", "postgres-password", "pooler", "ministack", "bundle", "tmp", "ports.json"):
+        path = stack.state / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def redeploy(stack):
@@ -128,7 +137,7 @@ Try it:
 
 
 COMMANDS = {
-    "up": up, "down": down, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
+    "up": up, "down": down, "clean": clean, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
 }
 
 
