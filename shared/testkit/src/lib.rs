@@ -1,1 +1,16 @@
+//! What tests need around the system: an issuer of tokens, a migrated database, a wire that can be watched and cut, and a
+//! Lambda runtime. Never part of anything that is deployed.
 
+mod http_event;
+mod issuer;
+mod keys;
+mod lambda_runtime;
+mod token;
+mod trip_counter;
+
+pub use http_event::http_event;
+pub use issuer::{AUDIENCE, Issuer};
+pub use keys::{SigningKey, encode as base64url};
+pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError};
+pub use token::TokenBuilder;
+pub use trip_counter::{Seen, TripCounter};
