@@ -1,6 +1,6 @@
 """The demo users in the local Cognito, and their tokens. Nothing here is secret: it exists on this machine only."""
 
-from local import deploy, ministack
+from local import deploy, ministack, postgres
 from local.console import Problem
 
 PASSWORD = "Carhaul-demo-1"
@@ -21,17 +21,39 @@ def exist(stack):
 
 
 def create(stack):
-    pool = deploy.outputs(stack)["UserPoolId"]
+    found = deploy.outputs(stack)
     cognito = ministack.client(stack, "cognito-idp")
-    for email in EMAILS.values():
-        try:
-            cognito.admin_create_user(
-                UserPoolId=pool, Username=email, MessageAction="SUPPRESS",
-                UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
-            )
-        except cognito.exceptions.UsernameExistsException:
-            continue
+    subjects = {email: _create(cognito, found["UserPoolId"], email) for email in EMAILS.values()}
+    _recognise(stack, found["OidcIssuer"], subjects)
+
+
+def _create(cognito, pool, email):
+    """The user's subject, whether they are new or not."""
+    try:
+        cognito.admin_create_user(
+            UserPoolId=pool, Username=email, MessageAction="SUPPRESS",
+            UserAttributes=[{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}],
+        )
         cognito.admin_set_user_password(UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True)
+    except cognito.exceptions.UsernameExistsException:
+        pass
+    known = cognito.admin_get_user(UserPoolId=pool, Username=email)
+    return next(attribute["Value"] for attribute in known["UserAttributes"] if attribute["Name"] == "sub")
+
+
+def _recognise(stack, issuer, subjects):
+    """Gives the demo users of the database their present subjects.
+
+    MiniStack saves its state when it is stopped. If the machine went down instead, the user pool is made anew, and without
+    this the demo users would come back as strangers to their own carriers.
+    """
+    with postgres.connect(stack) as connection, connection.cursor() as cursor:
+        for email, subject in subjects.items():
+            cursor.execute(
+                "UPDATE users SET issuer = %s, subject = %s WHERE email = %s AND issuer LIKE %s "
+                "AND NOT EXISTS (SELECT 1 FROM users WHERE issuer = %s AND subject = %s)",
+                [issuer, subject, email, "https://cognito-idp.%", issuer, subject],
+            )
 
 
 def token(stack, user):

@@ -1,0 +1,54 @@
+"""Fixtures of the gateway tests: the deployed bundle at `stack`, as `make test` starts it (or `make up`, for a quick look)."""
+
+import pytest
+import requests
+
+from local import postgres, seed, users
+from local.settings import from_environment
+
+
+@pytest.fixture(scope="session")
+def stack():
+    return from_environment()
+
+
+@pytest.fixture(scope="session")
+def base_url(stack):
+    return stack.url
+
+
+@pytest.fixture(scope="session")
+def token(stack):
+    """`token("dispatch")`: a token of a demo user; see users.EMAILS."""
+    cache = {}
+    return lambda user: cache.setdefault(user, users.token(stack, user))
+
+
+@pytest.fixture(scope="session")
+def demo(stack):
+    """The demo carriers, for tests that only read; a test that writes creates what it needs."""
+    seed.run(stack)
+
+
+@pytest.fixture(scope="session")
+def client(base_url, token):
+    """`client("owner").get("/v1/me")`: a session that signs its requests as a demo user, or as nobody."""
+
+    class Client(requests.Session):
+        def request(self, method, path, **options):
+            return super().request(method, base_url + path, timeout=options.pop("timeout", 30), **options)
+
+    def sign_in(user=None):
+        session = Client()
+        if user:
+            session.headers["Authorization"] = f"Bearer {token(user)}"
+        return session
+
+    return sign_in
+
+
+@pytest.fixture
+def database(stack):
+    """A superuser's connection, for looking at what no API shows."""
+    with postgres.connect(stack) as connection:
+        yield connection
