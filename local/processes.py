@@ -109,7 +109,7 @@ def unprivileged(command, *paths):
     """The command, run as `nobody` under root: Postgres and PgBouncer refuse to run as root.
 
     A checkout below a private folder such as /root cannot be entered by nobody, so there the process keeps the one
-    capability that lets it pass, and no other.
+    capability that lets it pass, and no other. (Without `no_setuid_fixup`, access(2) would not count that capability.)
     """
     if os.geteuid() != 0:
         return list(command)
@@ -118,7 +118,7 @@ def unprivileged(command, *paths):
     nobody = pwd.getpwnam("nobody")
     switch = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     if not all(_open_to_all(Path(path)) for path in paths):
-        switch += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        switch += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return [*switch, "--", *command]
 
 
