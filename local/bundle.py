@@ -28,7 +28,7 @@ def build(stack):
     # The whole workspace: building some of its packages would select other features of the dependencies, and compile
     # those once more for `cargo test`.
     run_logged(
-        ["cargo", "build", "--locked", "--workspace", "--bins"], stack.logs / "build.log", "cargo build",
+        ["cargo", "build", "--workspace", "--bins"], stack.logs / "build.log", "cargo build",
         progress=cargo_progress, cwd=ROOT, env=environment,
     )
 
