@@ -1,6 +1,7 @@
 //! What tests need around the system: an issuer of tokens, a migrated database, a wire that can be watched and cut, and a
 //! Lambda runtime. Never part of anything that is deployed.
 
+mod database;
 mod http_event;
 mod issuer;
 mod keys;
@@ -8,6 +9,7 @@ mod lambda_runtime;
 mod token;
 mod trip_counter;
 
+pub use database::Database;
 pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};

@@ -122,8 +122,9 @@ impl TokenBuilder {
             encode(json!(self.header).to_string()),
             encode(json!(self.claims).to_string())
         );
+        let algorithm = self.header.get("alg").and_then(Value::as_str).unwrap_or_default();
         let signature = match &self.signature {
-            Signature::Key(key) => key.sign(self.header["alg"].as_str().unwrap_or_default(), message.as_bytes()),
+            Signature::Key(key) => key.sign(algorithm, message.as_bytes()),
             Signature::Hmac(secret) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes())
                 .as_ref()
                 .to_vec(),
