@@ -1,1 +1,78 @@
-fn main() {}
+//! The function `migrate`: invoked with `{}` it migrates; Secrets Manager invokes it to rotate a role's password.
+
+use carhaul_core::platform::config::{MigrateConfig, RoleSecret};
+use carhaul_core::platform::secrets::{Credentials, Secrets};
+use carhaul_core::platform::telemetry;
+use carhaul_migrate::{MigrateError, Outcome, Rotation, RotationRequest, direct, migrate};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Request {
+    Rotate(RotationRequest),
+    Migrate(Nothing),
+}
+
+/// The empty object and no other: a mistyped request to rotate must not migrate.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Migrated(Outcome),
+    Rotated {},
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let config = MigrateConfig::from_env()?;
+    telemetry::init(&config.log_level);
+    let config = &config;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
+        let answer = answer(config, event.payload).await;
+        answer
+            .inspect_err(|error| tracing::error!(%error, "failed"))
+            .map_err(Error::from)
+    }))
+    .await
+}
+
+async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, MigrateError> {
+    // Read anew each time: the administrator's password is rotated too, by RDS.
+    let secrets = Secrets::new();
+    let admin = direct(&config.database, &secrets.credentials(&config.admin_secret).await?);
+    match request {
+        Request::Rotate(request) => {
+            let rotation = Rotation {
+                secrets: secrets.client().await,
+                admin: &admin,
+                request: &request,
+            };
+            rotation.run().await?;
+            Ok(Answer::Rotated {})
+        }
+        Request::Migrate(Nothing {}) => {
+            let owner = secrets.credentials(&config.owner_secret).await?;
+            let mut roles = Vec::new();
+            for named in &config.role_secrets {
+                roles.push(role(&secrets, named).await?);
+            }
+            let outcome = migrate(&admin, &owner, &roles).await?;
+            tracing::info!(applied = ?outcome.applied, version = outcome.version, "migrated");
+            Ok(Answer::Migrated(outcome))
+        }
+    }
+}
+
+/// A role's login, after a check that the secret is that role's and not another's.
+async fn role(secrets: &Secrets, named: &RoleSecret) -> Result<Credentials, MigrateError> {
+    let credentials = secrets.credentials(&named.secret).await?;
+    if credentials.username == named.role {
+        Ok(credentials)
+    } else {
+        Err(MigrateError::UnknownRole(credentials.username))
+    }
+}

@@ -1,0 +1,13 @@
+//! Brings a database to the state that this version of the functions needs: roles, their passwords, the schema. The tests
+//! build their database by the same code.
+
+mod apply;
+mod connect;
+mod error;
+mod roles;
+mod rotation;
+
+pub use apply::{Outcome, fingerprint, migrate};
+pub use connect::direct;
+pub use error::MigrateError;
+pub use rotation::{Rotation, RotationRequest, Step};

@@ -1,0 +1,7 @@
+//! Against a real Postgres server; see support.rs.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
+
+mod migrate;
+mod rotation;
+mod support;
