@@ -52,6 +52,10 @@ def assemble(stack):
     return built_template, digest.hexdigest()
 
 
+def parameters():
+    return list(yaml_parse(TEMPLATE.read_text())["Parameters"])
+
+
 def functions():
     """The functions in the template, each with the binary that its build names."""
     resources = yaml_parse(TEMPLATE.read_text())["Resources"]

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from dataclasses import dataclass, replace
 
 from local import bundle, deploy, ministack, pooler, postgres, services, tools, users
@@ -120,6 +121,9 @@ def _check(number, total, name):
         passed, failed = CHECKS[name]()
     except Problem as problem:
         say(f"error: {problem}")
+        passed, failed = 0, 1
+    except Exception:
+        traceback.print_exc()
         passed, failed = 0, 1
     return Result(name, passed, failed, time.monotonic() - begun)
 

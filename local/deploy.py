@@ -5,11 +5,13 @@ import json
 import platform
 import re
 import tomllib
+import urllib.error
+import urllib.request
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local import ministack, postgres
+from local import bundle, ministack, postgres
 from local.console import Problem, note, run_logged
 from local.settings import HOST, ROOT, STACK_NAME, VENV
 
@@ -32,12 +34,20 @@ def parameters(stack, overrides):
         "DatabaseAdminPassword": postgres.password(stack),
         "CognitoEndpoint": stack.endpoint,
     }
-    return _pairs(configured) | {name: str(value) for name, value in ours.items()} | _pairs(overrides)
+    return _pairs(configured) | {name: str(value) for name, value in ours.items()} | chosen(overrides)
 
 
-def deploy(stack, template, digest, chosen):
+def chosen(overrides):
+    """What the user asked for, checked before the long steps: the local CloudFormation ignores what it does not know."""
+    pairs = _pairs(overrides)
+    if unknown := set(pairs) - set(bundle.parameters()):
+        raise Problem(f"template.yaml has no parameter {', '.join(sorted(unknown))}; it has {', '.join(bundle.parameters())}.")
+    return pairs
+
+
+def deploy(stack, template, digest, values):
     """Deploys unless exactly this bundle with these parameters is there already. Returns whether it did."""
-    fingerprint = hashlib.sha256(f"{digest}{json.dumps(chosen, sort_keys=True)}".encode()).hexdigest()
+    fingerprint = hashlib.sha256(f"{digest}{json.dumps(values, sort_keys=True)}".encode()).hexdigest()
     if _deployed_fingerprint(stack) == fingerprint:
         note("Nothing has changed since the last deployment")
         return False
@@ -45,7 +55,7 @@ def deploy(stack, template, digest, chosen):
         [
             VENV / "bin" / "sam", "deploy", "--template-file", template, "--config-file", SAMCONFIG, "--config-env", "local",
             "--stack-name", STACK_NAME, "--tags", f"{FINGERPRINT}={fingerprint}",
-            "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
+            "--parameter-overrides", *(f"{name}={value}" for name, value in values.items()),
         ],
         stack.logs / "deploy.log", "sam deploy", progress=_progress, cwd=ROOT, env=ministack.client_environment(stack),
     )
@@ -61,6 +71,15 @@ def migrate(stack):
     if answer.get("FunctionError"):
         raise Problem(f"The migrate function failed: {said.get('errorMessage', said)} (more with `make logs`).")
     return said
+
+
+def require_healthy(stack):
+    """The whole way once: gateway, function, configuration."""
+    try:
+        with urllib.request.urlopen(f"{stack.url}/health", timeout=30) as answer:
+            note(f"{stack.url}/health answers {answer.status}")
+    except urllib.error.HTTPError as refused:
+        raise Problem(f"The API answers {refused.code} to GET /health: {refused.read(300).decode()} (`make logs`)") from None
 
 
 def outputs(stack):

@@ -21,6 +21,7 @@ def up(stack):
     begun = time.monotonic()
     steps = Steps(STEPS, done=1)
     with services.exclusive(stack), services.all_or_nothing(stack) as daemons:
+        deploy.chosen(os.environ.get("PARAMS"))
         services.require_ports(stack, daemons)
         stack.remember()
         with steps.step("Building the functions"):
@@ -30,11 +31,12 @@ def up(stack):
         with steps.step(f"MiniStack, the local AWS, on port {stack.ports['gateway']}"):
             ministack.start(stack, daemons)
         _deploy(stack, steps)
+        own_users = users.exist(stack)
         with steps.step("Demo users"):
-            users.create(stack) if users.exist(stack) else note("none: they are the issuer's")
+            users.create(stack) if own_users else note("none: users are those of the issuer that PARAMS names")
         with steps.step("Demo data"):
-            seed.run(stack) if users.exist(stack) else note("none: it is created by the demo users")
-    _welcome(stack, time.monotonic() - begun)
+            seed.run(stack) if own_users else note("none: it would be created by the demo users")
+    _welcome(stack, time.monotonic() - begun, own_users)
 
 
 def down(stack):
@@ -101,6 +103,7 @@ def _deploy(stack, steps):
     with steps.step("Migrating the database"):
         answer = deploy.migrate(stack)
         note(f"schema version {answer['version']}, {len(answer['applied'])} migrations applied now")
+        deploy.require_healthy(stack)
 
 
 def _require_running(stack):
@@ -110,27 +113,31 @@ def _require_running(stack):
         raise Problem(f"The local stack is not running (no {', '.join(missing)}): run `make up` first.")
 
 
-def _welcome(stack, seconds):
+def _welcome(stack, seconds, own_users):
     make = "make -s"
     if os.environ.get("CARHAUL_STATE"):
         make = f"CARHAUL_STATE={shlex.quote(os.environ['CARHAUL_STATE'])} make -s"
+    token, tokens = f"$({make} token)", f"`{make} token USER=owner`; also {', '.join(list(users.EMAILS)[1:])}"
+    if not own_users:
+        token, tokens = "$TOKEN", f"from {deploy.outputs(stack)['OidcIssuer']}, in the variable TOKEN below"
     say(
         f"""
 carhaul is up ({seconds:.0f} s).
 
   API        {stack.url}
   Reference  {stack.url}/docs
-  Postgres   `make psql`, or the URL that `make -s db-url` prints
-  Tokens     `make -s token USER={'|'.join(users.EMAILS)}` (a minute short of an hour)
+  Database   `{make} db-url` prints its URL, `make psql` opens it
+  Tokens     {tokens}
 
 Try it:
 
-  curl -s "$({make} url)/v1/me" -H "Authorization: Bearer $({make} token)"
+  curl -s "$({make} url)/v1/me" -H "Authorization: Bearer {token}"
 
-  curl -s "$({make} url)/v1/orders?limit=3" -H "Authorization: Bearer $({make} token)"
+  curl -s "$({make} url)/v1/orders?limit=3" -H "Authorization: Bearer {token}"
 
-  curl -s -X POST "$({make} url)/v1/customers" -H "Authorization: Bearer $({make} token)" \\
-    -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" -d '{{"name": "Lexington Auto Mall"}}'
+  curl -s -X POST "$({make} url)/v1/customers" -H "Authorization: Bearer {token}" \\
+    -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" \\
+    -d '{{"type": "dealer", "name": "Lexington Auto Mall"}}'
 
 `make help` lists the other commands; `make down` stops everything and keeps the data."""
     )

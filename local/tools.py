@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from local import pgbouncer
@@ -102,8 +103,10 @@ def _numbers(version):
 
 
 if __name__ == "__main__":
+    begun = time.monotonic()
     try:
         ensure(build="--no-build" not in sys.argv)
+        note(f"Rust, Python, Postgres, PgBouncer and MiniStack are there ({time.monotonic() - begun:.1f} s)")
     except Problem as problem:
         say(f"error: {problem}")
         sys.exit(1)
