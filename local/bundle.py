@@ -53,7 +53,8 @@ def assemble(stack):
 
 
 def parameters():
-    return list(yaml_parse(TEMPLATE.read_text())["Parameters"])
+    """The template's parameters with their defaults."""
+    return {name: str(value.get("Default", "")) for name, value in yaml_parse(TEMPLATE.read_text())["Parameters"].items()}
 
 
 def functions():

@@ -34,7 +34,9 @@ def parameters(stack, overrides):
         "DatabaseAdminPassword": postgres.password(stack),
         "CognitoEndpoint": stack.endpoint,
     }
-    return _pairs(configured) | {name: str(value) for name, value in ours.items()} | chosen(overrides)
+    # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
+    ours = {name: str(value) for name, value in ours.items()}
+    return bundle.parameters() | _pairs(configured) | ours | chosen(overrides)
 
 
 def chosen(overrides):
@@ -55,7 +57,7 @@ def deploy(stack, template, digest, values):
         [
             VENV / "bin" / "sam", "deploy", "--template-file", template, "--config-file", SAMCONFIG, "--config-env", "local",
             "--stack-name", STACK_NAME, "--tags", f"{FINGERPRINT}={fingerprint}",
-            "--parameter-overrides", *(f"{name}={value}" for name, value in values.items()),
+            "--parameter-overrides", *(f'{name}="{value}"' for name, value in values.items()),
         ],
         stack.logs / "deploy.log", "sam deploy", progress=_progress, cwd=ROOT, env=ministack.client_environment(stack),
     )
