@@ -1,6 +1,7 @@
 """MiniStack: the emulated AWS (API Gateway, Lambda, Secrets Manager, Cognito ..) as one process on the loopback address."""
 
 import os
+import shutil
 import urllib.error
 import urllib.request
 
@@ -20,6 +21,9 @@ def start(stack, daemons):
     port = stack.ports["gateway"]
     require_free_port(NAME, port)
     folder = stack.state / "ministack"
+    # What it unpacked before, for functions that have changed since.
+    shutil.rmtree(stack.state / "tmp", ignore_errors=True)
+    stack.prepare()
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),

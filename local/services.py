@@ -45,9 +45,13 @@ def until_the_end(stack):
 
 def require_ports(stack, daemons, services=ALL):
     """Before the long steps: a port that somebody else has would fail the run at its end."""
+    remembered = stack.remembered_ports()
     for service in services:
+        port = stack.ports[service.NAME]
         if not daemons.alive(service.NAME):
-            require_free_port(service.NAME, stack.ports[service.NAME])
+            require_free_port(service.NAME, port)
+        elif remembered.get(service.NAME, port) != port:
+            raise Problem(f"The {service.NAME} runs on port {remembered[service.NAME]}: `make down` first to move it to {port}.")
 
 
 def start_database(stack, daemons):
