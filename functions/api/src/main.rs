@@ -1,1 +1,13 @@
-fn main() {}
+//! Auth-checked CRUD behind API Gateway: `carhaul_api` as a Lambda function.
+
+use carhaul_api::app::{self, App};
+use carhaul_core::base::clock::Clock;
+use carhaul_core::platform::config::ApiConfig;
+use carhaul_core::platform::telemetry;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    let config = ApiConfig::from_env()?;
+    telemetry::init(&config.log_level);
+    lambda_http::run(app::service(App::from_config(&config, Clock::system()), &config.cors_origins)).await
+}

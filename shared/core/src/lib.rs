@@ -1,1 +1,4 @@
-
+pub mod base;
+pub mod customers;
+pub mod identity;
+pub mod platform;

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod api_key_secret;
+pub mod attempts;
 pub mod bearer;
 mod claims;
 mod issuer_client;

@@ -1,0 +1,40 @@
+//! Puts the parts together: state, routes, and what goes around every request.
+
+use axum::extract::FromRef;
+use axum::{Router, middleware};
+use carhaul_core::base::clock::Clock;
+use carhaul_core::identity::tokens::TokenVerifier;
+use carhaul_core::platform::config::ApiConfig;
+use carhaul_core::platform::db::Db;
+use carhaul_http::{cors, envelope, problem};
+
+use crate::routes;
+
+/// What handlers share; cloning is cheap.
+#[derive(Clone, FromRef)]
+pub struct App {
+    pub db: Db,
+    pub verifier: TokenVerifier,
+    pub clock: Clock,
+}
+
+impl App {
+    pub fn from_config(config: &ApiConfig, clock: Clock) -> Self {
+        Self {
+            db: Db::new(config.database.clone(), config.database_secret.clone()),
+            verifier: TokenVerifier::new(&config.oidc, clock.clone()),
+            clock,
+        }
+    }
+}
+
+/// The whole service.
+pub fn service(app: App, cors_origins: &[String]) -> Router {
+    let (router, _) = routes::all().split_for_parts();
+    router
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(middleware::from_fn_with_state(app.db.clone(), envelope::wrap))
+        .layer(cors::layer(cors_origins))
+        .with_state(app)
+}

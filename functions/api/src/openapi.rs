@@ -1,0 +1,167 @@
+//! The API document (OpenAPI 3.1): generated from the routes, committed as `openapi.json`, served as committed. What is the
+//! same for every operation is added here, so that the routes say only what is theirs.
+
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::routes;
+
+/// The document as committed; a test fails when the code says something else.
+pub const COMMITTED: &str = include_str!("../openapi.json");
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "carhaul",
+        description = "Transport management for vehicle-transport carriers. Send `Authorization: Bearer` with a token of \
+            your identity provider or an API key, and `Tenant-Id` if you belong to several carriers. Errors are \
+            `application/problem+json`. Money is a decimal string, times are RFC 3339 in UTC, days are the carrier's or \
+            the stop's local ones.",
+        license(name = "Proprietary")
+    ),
+    components(schemas(carhaul_http::problem::Problem, carhaul_core::base::page::Limit)),
+    tags(
+        (name = "me", description = "The signed-in person"),
+        (name = "tenant", description = "The carrier and its settings"),
+        (name = "members", description = "Who works for the carrier, and in which role"),
+        (name = "api-keys", description = "Keys for programs"),
+        (name = "customers", description = "Brokers, dealers, auctions, private persons"),
+        (name = "locations", description = "Places where vehicles are picked up and delivered"),
+        (name = "trucks", description = "Trucks"),
+        (name = "trailers", description = "Trailers"),
+        (name = "drivers", description = "Drivers"),
+        (name = "orders", description = "The dispatch list: orders, their vehicles, and what happens to them"),
+        (name = "lookups", description = "The carrier's own words: statuses, tags, categories, reasons"),
+        (name = "events", description = "What has changed"),
+        (name = "meta", description = "The service about itself"),
+    )
+)]
+struct Base;
+
+/// The document as the code has it now.
+pub fn document() -> Value {
+    let mut api = Base::openapi();
+    let (_, from_routes) = routes::all().split_for_parts();
+    api.merge(from_routes);
+    let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
+    inline_plain_strings(&mut document);
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the identity provider, or an API key (chk_..)."}
+    });
+    document["security"] = json!([{"bearer": []}]);
+    document["servers"] = json!([{"url": "/"}]);
+    let paths = document["paths"].as_object_mut().expect("there are routes");
+    for (path, item) in paths {
+        for (method, operation) in item.as_object_mut().expect("a path item is an object") {
+            complete(path, method, operation);
+        }
+    }
+    document
+}
+
+/// Adds headers and error responses that follow from the kind of operation.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let open = operation.get("security").is_some_and(|s| *s == json!([{}]));
+    let by_id = path.contains('{');
+    let mut headers: Vec<(&str, &str, bool)> = Vec::new();
+    let mut errors: Vec<(u16, &str)> = vec![(500, "A fault on our side"), (503, "Temporarily unavailable; see Retry-After")];
+    if !open {
+        errors.extend([(401, "No valid credential"), (403, "Not allowed"), (422, "Invalid input"), (429, "Too many requests; see Retry-After")]);
+        headers.push(("Tenant-Id", "The carrier, when you belong to several.", false));
+    }
+    if by_id {
+        errors.push((404, "No such thing in your carrier"));
+    }
+    if matches!(method, "post" | "patch" | "put") {
+        errors.extend([(400, "The body is not JSON"), (413, "The body is larger than 1 MB"), (415, "The body is not JSON")]);
+    }
+    if matches!(method, "post" | "patch" | "put" | "delete") {
+        errors.extend([(402, "The plan's limit is used up"), (409, "The present state does not allow it"), (412, "It has changed since you read it")]);
+    }
+    match method {
+        "post" => {
+            headers.push(("Idempotency-Key", "Makes repeating the request safe: the same key and body get the same answer.", false));
+            if by_id {
+                headers.push(("If-Match", "The ETag of the version that you mean.", false));
+            }
+        }
+        "patch" | "delete" | "put" => {
+            headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
+            errors.push((428, "If-Match is missing"));
+        }
+        _ => {}
+    }
+    if !operation["parameters"].is_array() {
+        operation["parameters"] = json!([]);
+    }
+    let parameters = operation["parameters"].as_array_mut().expect("made an array above");
+    for (name, description, required) in headers {
+        let schema = match name {
+            "Tenant-Id" => json!({"type": "string", "format": "uuid"}),
+            "Idempotency-Key" => json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}),
+            _ => json!({"type": "string", "examples": ["\"3\""]}),
+        };
+        parameters.push(json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}));
+    }
+    let responses = operation["responses"].as_object_mut().expect("every operation answers");
+    for (status, description) in errors {
+        responses.entry(status.to_string()).or_insert_with(|| {
+            json!({"description": description, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}})
+        });
+    }
+    for (_, response) in responses {
+        if response["description"] == "" {
+            response["description"] = json!("Done");
+        }
+    }
+}
+
+/// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
+/// behind a name such as `Text120`.
+fn inline_plain_strings(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let (plain, named): (Map<_, _>, Map<_, _>) = std::mem::take(schemas).into_iter().partition(|(name, _)| is_plain(name));
+    *schemas = named;
+    replace_refs(document, &plain);
+    rename_pages(document);
+}
+
+fn is_plain(name: &str) -> bool {
+    let bounded_text = name.strip_prefix("LongText").or(name.strip_prefix("Text"));
+    bounded_text.is_some_and(|max| max.bytes().all(|b| b.is_ascii_digit()))
+        || name.starts_with("Patch_")
+        || matches!(name, "Limit" | "Amount")
+}
+
+fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {
+    match value {
+        Value::Object(object) => {
+            let target = object.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"));
+            if let Some(schema) = target.and_then(|name| plain.get(name)).cloned() {
+                object.remove("$ref");
+                for (key, inner) in schema.as_object().into_iter().flatten() {
+                    object.entry(key.clone()).or_insert_with(|| inner.clone());
+                }
+            }
+            object.values_mut().for_each(|inner| replace_refs(inner, plain));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| replace_refs(inner, plain)),
+        _ => {}
+    }
+}
+
+/// `Page_Customer` is a fine name in Rust and an odd one in a generated client.
+fn rename_pages(document: &mut Value) {
+    let text = document.to_string();
+    let mut renamed = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once("Page_") {
+        let end = after.find(|c: char| !c.is_alphanumeric()).unwrap_or(after.len());
+        renamed.push_str(before);
+        renamed.push_str(&after[..end]);
+        renamed.push_str("Page");
+        rest = &after[end..];
+    }
+    renamed.push_str(rest);
+    *document = serde_json::from_str(&renamed).expect("only names were changed");
+}

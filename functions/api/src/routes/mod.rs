@@ -1,0 +1,24 @@
+//! One file for each resource: its routes, its query parameters, handlers of a few lines.
+
+mod customers;
+mod meta;
+
+use carhaul_core::base::error::Result;
+use carhaul_http::answer::Answer;
+use carhaul_http::problem::Failure;
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+/// What every handler returns.
+pub type Outcome = Result<Answer, Failure>;
+
+pub fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(meta::router()).merge(customers::router())
+}
+
+/// The answer to a DELETE: 200 with the row when it was archived because something refers to it, else 204.
+fn deleted<T: Serialize>(archived: Option<T>) -> Result<Answer> {
+    archived.map_or_else(|| Ok(Answer::no_content()), |row| Answer::ok(&row))
+}

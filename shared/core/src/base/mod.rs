@@ -1,0 +1,11 @@
+//! The ground floor: types that every resource uses and that know no database, no network and no tenant.
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod money;
+pub mod page;
+pub mod patch;
+pub mod strings;
+pub mod text;
+pub mod vin;

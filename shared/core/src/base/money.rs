@@ -1,0 +1,112 @@
+//! Money is decimal everywhere: `numeric` in the database, [`Decimal`] here, a string in JSON. Never a float.
+
+use std::iter::Sum;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa::__dev::ComposeSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+
+/// A sum of money that is not negative, to the cent. Its currency stands beside it, in the order or the carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Amount(Decimal);
+
+impl Amount {
+    pub const ZERO: Self = Self(Decimal::ZERO);
+    /// What fits `numeric(12, 2)`.
+    const MAX: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 2); // 9 999 999 999.99
+
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn new(value: Decimal) -> Result<Self, String> {
+        if value.normalize().scale() > 2 {
+            return Err("must have at most two decimal places".into());
+        }
+        if value.is_sign_negative() && !value.is_zero() {
+            return Err("must not be negative".into());
+        }
+        if value > Self::MAX {
+            return Err(format!("must be at most {}", Self::MAX));
+        }
+        let mut cents = value;
+        cents.rescale(2);
+        Ok(Self(cents))
+    }
+
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+impl Sum for Amount {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        Self(amounts.map(|a| a.0).sum())
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    /// From a string only: a JSON number has been through a float in too many clients.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        let raw = String::deserialize(deserializer)?;
+        let plain = !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+        let value = plain.then(|| Decimal::from_str_exact(&raw).ok()).flatten();
+        let value = value.ok_or_else(|| D::Error::custom("must be a decimal number in a string, such as \"1250.00\""))?;
+        Self::new(value).map_err(D::Error::custom)
+    }
+}
+
+impl ComposeSchema for Amount {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[0-9]{1,10}(\.[0-9]{1,2})?$"))
+            .description(Some("Money to the cent, as a decimal string; the currency stands beside it."))
+            .examples(["1250.00"])
+            .into()
+    }
+}
+
+impl ToSchema for Amount {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(raw: &str) -> Result<Amount, String> {
+        serde_json::from_value(serde_json::json!(raw)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_amount_is_written_to_the_cent() {
+        assert_eq!(serde_json::to_string(&parse("1250").unwrap()).unwrap(), "\"1250.00\"");
+        assert_eq!(serde_json::to_string(&parse("0.5").unwrap()).unwrap(), "\"0.50\"");
+    }
+
+    #[test]
+    fn fractions_of_a_cent_negatives_floats_and_too_large_sums_are_refused() {
+        for bad in ["0.001", "-1", "1e3", "", ".", "10000000000.00", "99999999999", "NaN", " 1"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(parse("9999999999.99").is_ok());
+        assert!(serde_json::from_value::<Amount>(serde_json::json!(12.5)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn sums_add_up_to_the_cent(cents in proptest::collection::vec(0_i64..1_000_000_000, 0..100)) {
+            let amounts = cents.iter().map(|&c| Amount::new(Decimal::new(c, 2)).unwrap());
+            prop_assert_eq!(amounts.sum::<Amount>().decimal(), Decimal::new(cents.iter().sum(), 2));
+        }
+    }
+}

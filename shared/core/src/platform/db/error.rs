@@ -1,0 +1,84 @@
+//! What the database refuses, in the words of the core. Constraints are named `table_column`, so that a violation names
+//! the field.
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+use crate::base::error::Error;
+
+pub fn unavailable() -> Error {
+    Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
+}
+
+/// Whether the connection is gone, so that nothing after this can work on it.
+pub fn is_disconnect(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => e.code().is_some_and(|code| {
+            // Class 08: connection failures, also a pooler's. 57P01-57P03: the server shuts down or starts.
+            // 26000: the pooler has lost a prepared statement. 25P02 cannot happen on a clean connection.
+            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05" | "26000")
+        }),
+        _ => false,
+    }
+}
+
+/// Whether this is a violation of the constraint with that name.
+pub fn is_violation_of(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().and_then(DatabaseError::constraint) == Some(constraint)
+}
+
+/// Turns a refusal into the core's error. Anything not foreseen is internal and told to the log alone.
+pub fn classify(error: &sqlx::Error) -> Error {
+    if is_disconnect(error) {
+        return unavailable();
+    }
+    match error.as_database_error().map(|e| e.downcast_ref::<PgDatabaseError>()) {
+        Some(refusal) => from_refusal(refusal),
+        None => Error::internal(error.to_string()),
+    }
+}
+
+fn from_refusal(refusal: &PgDatabaseError) -> Error {
+    match refusal.code() {
+        "CH400" => Error::invalid("Tenant-Id", "you belong to several carriers: name one with the header Tenant-Id"),
+        "CH401" => Error::Unauthenticated("the API key is unknown, expired or revoked".into()),
+        "CH402" => over_limit(refusal),
+        "CH403" if refusal.detail() == Some("invitation_email") => {
+            Error::Forbidden("this invitation is for another e-mail address".into())
+        }
+        "CH403" => Error::Forbidden("you are not a member of this carrier".into()),
+        "CH404" => Error::NotFound("invitation"),
+        "CH409" if refusal.detail() == Some("last_owner") => {
+            Error::conflict("last_owner", "a carrier needs an owner: make another member owner first")
+        }
+        // unique_violation
+        "23505" => Error::conflict("already_exists", format!("{} is taken already", field(refusal).replace('_', " "))),
+        // foreign_key_violation
+        "23503" if refusal.detail().is_some_and(|d| d.contains("is still referenced")) => {
+            Error::conflict("in_use", "it is still in use")
+        }
+        "23503" => Error::invalid(format!("/{}", field(refusal)), "there is no such thing in your carrier"),
+        // check_violation, not_null_violation
+        "23514" | "23502" => Error::invalid(format!("/{}", field(refusal)), "is not allowed"),
+        // lock_not_available (lock_timeout), deadlock_detected, serialization_failure
+        "55P03" | "40P01" | "40001" => Error::conflict("busy", "another request is changing the same thing; try again"),
+        // query_canceled (statement_timeout), too_many_connections
+        "57014" | "53300" => unavailable(),
+        code => Error::internal(format!("database error {code}: {}", refusal.message())),
+    }
+}
+
+/// `customer_id` of the constraint `orders_customer_id`.
+fn field(refusal: &PgDatabaseError) -> &str {
+    let constraint = refusal.constraint().or(refusal.column()).unwrap_or_default();
+    let table = refusal.table().unwrap_or_default();
+    constraint.strip_prefix(table).and_then(|rest| rest.strip_prefix('_')).unwrap_or(constraint)
+}
+
+fn over_limit(refusal: &PgDatabaseError) -> Error {
+    match refusal.detail().map(serde_json::from_str) {
+        Some(Ok(limit)) => Error::OverLimit(limit),
+        _ => Error::internal("a plan limit without its figures"),
+    }
+}

@@ -1,0 +1,166 @@
+//! The way into the database. Every access enters a tenant first; [`Db`] hides how, so that a resource's SQL reads like
+//! plain SQL.
+//!
+//! Round trips are the budget:
+//! - [`Db::read`] is one: a single statement enters the tenant and reads.
+//! - A write is three: [`Db::begin`] opens the transaction, enters and claims the idempotency key (and can load a row on
+//!   the way), one statement does the work, [`Tx::commit`] stores the answer and commits.
+//!
+//! A function instance serves one request at a time, so it has one connection and no pool. A connection that turns out to
+//! be dead before anything was done is replaced and the request tried once more.
+
+mod connection;
+mod entered;
+mod error;
+mod resource;
+mod tx;
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, FromRow, Postgres, QueryBuilder, Row};
+use tokio::sync::Mutex;
+
+use self::connection::{Slot, Source};
+pub use self::entered::Entered;
+pub use self::error::is_violation_of;
+pub use self::resource::{Assignments, Resource};
+pub use self::tx::{Loaded, Tx};
+use super::config::DatabaseConfig;
+use super::idempotency::IdempotencyKey;
+use crate::base::error::{Error, Result};
+use crate::identity::actor::Actor;
+use crate::identity::permissions::Action;
+
+/// SQL that is being built, with its arguments.
+pub type Sql = QueryBuilder<Postgres>;
+
+/// The database as one function instance sees it.
+#[derive(Clone)]
+pub struct Db {
+    slot: Arc<Mutex<Slot>>,
+}
+
+impl Db {
+    /// Connects at the first use, as the role in `secret`.
+    pub fn new(config: DatabaseConfig, secret: String) -> Self {
+        Self { slot: Arc::new(Mutex::new(Slot::new(Source::Secret { config, secret }))) }
+    }
+
+    /// Connects with given options, for tests and tools.
+    pub fn with_options(options: sqlx::postgres::PgConnectOptions) -> Self {
+        Self { slot: Arc::new(Mutex::new(Slot::new(Source::Options(Box::new(options))))) }
+    }
+
+    /// Enters the actor's tenant and reads, in one round trip. `select` writes a SELECT that takes its rows from tables
+    /// with `tenant_id = e.tenant_id` and has a column `id`; rows come in its order.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] unless the actor may do `action`; what the database refuses; [`Error::Unavailable`].
+    pub async fn read<T>(&self, actor: &Actor, action: Action, select: impl Fn(&mut Sql)) -> Result<(Entered, Vec<T>)>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self
+            .fetch(|sql| {
+                sql.push(entered::SELECT).push(", r.* FROM app.enter(");
+                entered::bind(sql, actor);
+                sql.push(") e LEFT JOIN LATERAL (");
+                select(sql);
+                sql.push(") r ON true");
+            })
+            .await?;
+        let entered = Entered::from_first(&rows)?;
+        entered.grant.require(action)?;
+        let found = rows.iter().filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
+        let rows = found.map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
+        Ok((entered, rows))
+    }
+
+    /// Like [`Db::read`], for one row.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] of `what` besides.
+    pub async fn read_one<T>(
+        &self, actor: &Actor, action: Action, what: &'static str, select: impl Fn(&mut Sql),
+    ) -> Result<(Entered, T)>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let (entered, rows) = self.read(actor, action, select).await?;
+        Ok((entered, rows.into_iter().next().ok_or(Error::NotFound(what))?))
+    }
+
+    /// One statement outside any tenant, tried again on a fresh connection if the old one was dead: it must be safe to
+    /// run twice.
+    ///
+    /// # Errors
+    /// What the database refuses; [`Error::Unavailable`].
+    pub async fn fetch(&self, build: impl Fn(&mut Sql)) -> Result<Vec<PgRow>> {
+        let mut slot = self.slot.clone().lock_owned().await;
+        for last in [false, true] {
+            let connection = slot.clean_connection().await?;
+            let mut sql = Sql::default();
+            build(&mut sql);
+            match sql.build().fetch_all(connection).await {
+                Ok(rows) => return Ok(rows),
+                Err(e) => slot.after_error(&e, last)?,
+            }
+        }
+        Err(error::unavailable())
+    }
+
+    /// Opens a transaction in the actor's tenant, in one round trip.
+    ///
+    /// # Errors
+    /// As [`Db::read`]; [`Error::AnsweredBefore`] when the key has an answer already.
+    pub async fn begin(&self, actor: &Actor, action: Action, key: Option<&IdempotencyKey>) -> Result<Tx> {
+        Ok(self.begin_loading(actor, action, key, None).await?.tx)
+    }
+
+    /// Opens a transaction and loads rows in the same round trip: `load` is one SELECT without arguments (ids are safe
+    /// to write into it), typically FOR UPDATE.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_loading(
+        &self, actor: &Actor, action: Action, key: Option<&IdempotencyKey>, load: Option<&str>,
+    ) -> Result<Loaded> {
+        let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
+        let loaded = self.open(&tx::Opening { prelude: &[], enter: entered::literal(actor, &tenant), key, load }).await?;
+        loaded.tx.entered.grant.require(action)?;
+        Ok(loaded)
+    }
+
+    /// Opens a transaction for a signed-in user who need not belong to the tenant yet: `prelude` is statements that
+    /// create or join one, and the tenant that they leave set is entered.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
+        let opening = tx::Opening { prelude, enter: entered::literal(actor, "app.tenant_id()"), key, load: None };
+        Ok(self.open(&opening).await?.tx)
+    }
+
+    async fn open(&self, opening: &tx::Opening<'_>) -> Result<Loaded> {
+        let sql = opening.sql();
+        let mut slot = self.slot.clone().lock_owned().await;
+        for last in [false, true] {
+            let connection = slot.clean_connection().await?;
+            let answer = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch_many(connection);
+            match tx::result_sets(answer).await {
+                Ok(sets) => return Tx::opened(slot, sets, opening),
+                Err(e) => {
+                    slot.in_transaction = true;
+                    slot.after_error(&e, last)?;
+                }
+            }
+        }
+        Err(error::unavailable())
+    }
+
+    /// Ends a transaction that was left open by an error, so that it holds no locks while the instance sleeps.
+    pub async fn settle(&self) {
+        self.slot.lock().await.settle().await;
+    }
+}

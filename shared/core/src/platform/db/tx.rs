@@ -1,0 +1,209 @@
+//! A transaction inside a tenant.
+
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use postgres_protocol::escape::escape_literal;
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Either, Executor, FromRow, Postgres, Row};
+use tokio::sync::OwnedMutexGuard;
+
+use super::connection::Slot;
+use super::entered::Entered;
+use super::error::{classify, is_disconnect};
+use super::{Sql, error};
+use crate::base::error::{Error, Result};
+use crate::platform::idempotency::{IdempotencyKey, StoredAnswer};
+
+/// RDS Proxy pins a session when a statement is longer than 16 KB.
+const LONGEST_STATEMENT: usize = 15 * 1024;
+
+/// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
+pub struct Tx {
+    slot: OwnedMutexGuard<Slot>,
+    pub entered: Entered,
+    key: Option<IdempotencyKey>,
+    /// A statement has failed: Postgres would turn a COMMIT into a silent ROLLBACK.
+    failed: bool,
+}
+
+/// A transaction with the rows that were loaded while it was opened.
+pub struct Loaded {
+    pub tx: Tx,
+    pub rows: Vec<PgRow>,
+}
+
+/// The statements that open a transaction, sent together as one simple query.
+pub struct Opening<'a> {
+    /// Statements that create or join the tenant; empty for one that is there.
+    pub prelude: &'a [String],
+    pub enter: String,
+    pub key: Option<&'a IdempotencyKey>,
+    pub load: Option<&'a str>,
+}
+
+impl Opening<'_> {
+    pub fn sql(&self) -> String {
+        let mut statements = vec!["BEGIN".to_owned()];
+        statements.extend_from_slice(self.prelude);
+        statements.push(self.enter.clone());
+        statements.extend(self.key.map(|key| {
+            let (key, hash) = (escape_literal(&key.key), escape_literal(&key.request_hash));
+            format!("SELECT * FROM app.claim_idempotency_key({key}, {hash})")
+        }));
+        statements.extend(self.load.map(str::to_owned));
+        statements.join("; ")
+    }
+}
+
+/// Collects the rows of each statement of a simple query.
+pub async fn result_sets(
+    mut answer: BoxStream<'_, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>,
+) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
+    let mut sets = vec![Vec::new()];
+    while let Some(item) = answer.try_next().await? {
+        match item {
+            Either::Left(_) => sets.push(Vec::new()),
+            Either::Right(row) => sets.last_mut().expect("it starts with one and only grows").push(row),
+        }
+    }
+    Ok(sets)
+}
+
+impl Tx {
+    /// `sets` has the rows of each statement of the opening, in its order.
+    pub(super) fn opened(
+        mut slot: OwnedMutexGuard<Slot>, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>,
+    ) -> Result<Loaded> {
+        slot.in_transaction = true;
+        let mut sets = sets.into_iter().skip(1 + opening.prelude.len());
+        let entered = Entered::from_first(&sets.next().unwrap_or_default())?;
+        if opening.key.is_some() {
+            let claim = sets.next().unwrap_or_default();
+            check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;
+        }
+        let rows = if opening.load.is_some() { sets.next().unwrap_or_default() } else { Vec::new() };
+        Ok(Loaded { tx: Self { slot, entered, key: opening.key.cloned(), failed: false }, rows })
+    }
+
+    /// Runs one statement that returns rows.
+    ///
+    /// # Errors
+    /// What the database refuses, naming the field where a constraint does.
+    pub async fn fetch_all<T>(&mut self, mut sql: Sql) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.run(sql.build()).await?;
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    }
+
+    /// Runs one statement that returns at most one row.
+    ///
+    /// # Errors
+    /// As [`Tx::fetch_all`].
+    pub async fn fetch_optional<T>(&mut self, sql: Sql) -> Result<Option<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        Ok(self.fetch_all(sql).await?.into_iter().next())
+    }
+
+    /// Runs one statement that returns exactly one row.
+    ///
+    /// # Errors
+    /// As [`Tx::fetch_all`].
+    pub async fn fetch_one<T>(&mut self, sql: Sql) -> Result<T>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        self.fetch_optional(sql).await?.ok_or_else(|| Error::internal("a statement returned no row"))
+    }
+
+    pub(super) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
+        let answer = query.fetch_all(self.slot.open_connection()?).await;
+        answer.map_err(|e| self.fail(&e))
+    }
+
+    /// Commits, and stores the answer under the idempotency key if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection breaks: whether it was committed is then unknown, and the client finds
+    /// out by repeating the request with its Idempotency-Key.
+    pub async fn commit(mut self, answer: &StoredAnswer) -> Result<()> {
+        if self.failed {
+            return Err(Error::internal("commit after a failed statement"));
+        }
+        let mut commit = String::from("COMMIT");
+        if let Some(key) = self.key.take() {
+            let store = store_answer(&self.entered, &key, answer);
+            if store.len() < LONGEST_STATEMENT {
+                commit = format!("{store}; COMMIT");
+            } else {
+                self.run(store_long_answer(&key, answer).build()).await?;
+            }
+        }
+        let done = self.slot.open_connection()?.execute(sqlx::raw_sql(AssertSqlSafe(commit))).await;
+        match done {
+            Ok(_) => {
+                self.slot.in_transaction = false;
+                Ok(())
+            }
+            Err(e) => Err(self.fail(&e)),
+        }
+    }
+
+    fn fail(&mut self, error: &sqlx::Error) -> Error {
+        self.failed = true;
+        if is_disconnect(error) {
+            tracing::warn!(%error, "lost the database in a transaction");
+        }
+        // Also forgets a dead connection; a transaction is never tried again by itself.
+        self.slot.after_error(error, true).err().unwrap_or_else(error::unavailable)
+    }
+}
+
+fn check_claim(claim: &PgRow) -> Result<()> {
+    let answer = || -> Result<Option<StoredAnswer>, sqlx::Error> {
+        if claim.try_get("claimed")? {
+            return Ok(None);
+        }
+        Ok(Some(StoredAnswer {
+            status: claim.try_get("status")?,
+            headers: claim.try_get("headers")?,
+            body: claim.try_get("body")?,
+        }))
+    };
+    match answer().map_err(|e| classify(&e))? {
+        None => Ok(()),
+        Some(_) if claim.try_get("same_request").ok() != Some(true) => {
+            Err(Error::invalid("Idempotency-Key", "was used for another request"))
+        }
+        Some(stored) => Err(Error::AnsweredBefore(Box::new(stored))),
+    }
+}
+
+fn store_answer(entered: &Entered, key: &IdempotencyKey, answer: &StoredAnswer) -> String {
+    format!(
+        "UPDATE idempotency_keys SET status = {}, headers = {}, body = {} WHERE (tenant_id, actor_id, key) = ('{}', '{}', {})",
+        answer.status,
+        escape_literal(&answer.headers.to_string()),
+        escape_literal(&answer.body),
+        entered.tenant_id,
+        entered.actor_id,
+        escape_literal(&key.key),
+    )
+}
+
+fn store_long_answer(key: &IdempotencyKey, answer: &StoredAnswer) -> Sql {
+    let mut sql = Sql::new("UPDATE idempotency_keys SET status = ");
+    sql.push_bind(answer.status)
+        .push(", headers = ")
+        .push_bind(answer.headers.clone())
+        .push(", body = ")
+        .push_bind(answer.body.clone())
+        .push(" WHERE (tenant_id, actor_id, key) = (app.tenant_id(), app.actor_id(), ")
+        .push_bind(key.key.clone())
+        .push(")");
+    sql
+}

@@ -1,0 +1,197 @@
+//! Errors as `application/problem+json` (RFC 9457): the only place that maps the core's errors to status codes.
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use carhaul_core::base::error::{Error, FieldError};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::answer::Answer;
+
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// An error as the client sees it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Names the kind of error and never changes: `urn:carhaul:problem:` and a word.
+    #[schema(example = "urn:carhaul:problem:invalid")]
+    pub r#type: String,
+    #[schema(example = "The input is invalid")]
+    pub title: String,
+    #[schema(example = 422, minimum = 400, maximum = 599)]
+    pub status: u16,
+    /// What went wrong in this case, for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Quote it when you ask for help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Each bad field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Members of single kinds: `limit`, `max`, `used`, `resets_at` of `over_limit`; `allowed` of a refused move; `code` of
+    /// a conflict.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, Value>,
+}
+
+/// A problem on its way out. [`crate::envelope`] adds the request id and writes it down.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub problem: Problem,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// For the log alone.
+    pub cause: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
+        let problem = Problem {
+            r#type: format!("urn:carhaul:problem:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: None,
+            request_id: None,
+            errors: Vec::new(),
+            more: BTreeMap::new(),
+        };
+        Self { problem, headers: Vec::new(), cause: None }
+    }
+
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.problem.detail = Some(detail.into());
+        self
+    }
+
+    fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.problem.more.insert(member.to_owned(), value.into());
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        self.header(header::RETRY_AFTER, &seconds.to_string())
+    }
+}
+
+/// What a handler fails with: a refusal, or an answer that was given before and is given again.
+#[derive(Debug)]
+pub enum Failure {
+    Refused(Box<Refusal>),
+    AnsweredBefore(Answer),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::AnsweredBefore(stored) => Self::AnsweredBefore(Answer::replayed(*stored)),
+            error => refuse(error).into(),
+        }
+    }
+}
+
+fn refuse(error: Error) -> Refusal {
+    match error {
+        Error::Unauthenticated(detail) => {
+            let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{}\"", detail.replace(['"', '\\'], "'"));
+            Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed")
+                .detail(detail)
+                .header(header::WWW_AUTHENTICATE, &challenge)
+        }
+        Error::Forbidden(detail) => {
+            Refusal::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this").detail(detail)
+        }
+        Error::NotFound(what) => {
+            Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail(format!("there is no such {what}"))
+        }
+        Error::Conflict { code, detail, allowed } => {
+            let refusal = Refusal::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this")
+                .detail(detail)
+                .with("code", code);
+            if allowed.is_empty() { refusal } else { refusal.with("allowed", allowed) }
+        }
+        Error::Invalid(errors) => {
+            let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The input is invalid");
+            refusal.problem.errors = errors;
+            refusal
+        }
+        Error::Stale => Refusal::new(StatusCode::PRECONDITION_FAILED, "stale", "It has changed since you read it")
+            .detail("read it again and send its new ETag in If-Match"),
+        Error::VersionRequired => {
+            Refusal::new(StatusCode::PRECONDITION_REQUIRED, "version_required", "If-Match is required")
+                .detail("send the ETag of the version that you mean to change in If-Match")
+        }
+        Error::OverLimit(limit) => {
+            Refusal::new(StatusCode::PAYMENT_REQUIRED, "over_limit", "The plan's limit is used up")
+                .detail(format!("your plan allows {} {}", limit.max, limit.limit.replace('_', " ")))
+                .with("limit", limit.limit)
+                .with("max", limit.max)
+                .with("used", limit.used)
+                .with("resets_at", json!(limit.resets_at))
+        }
+        Error::Throttled { retry_after_seconds } => {
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")
+                .detail(format!("try again in {retry_after_seconds} s"))
+                .retry_after(retry_after_seconds)
+        }
+        Error::Unavailable { detail, retry_after_seconds } => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
+                .detail(detail)
+                .retry_after(retry_after_seconds)
+        }
+        Error::AnsweredBefore(_) | Error::Internal(_) => {
+            let mut refusal =
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side");
+            refusal.cause = Some(error.to_string());
+            refusal
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refusal.into_response(),
+            Self::AnsweredBefore(answer) => answer.into_response(),
+        }
+    }
+}
+
+/// No such route.
+pub async fn no_route() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail("there is no such address")
+}
+
+/// A route, and not this method.
+pub async fn no_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method")
+}

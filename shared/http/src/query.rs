@@ -1,0 +1,36 @@
+//! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`.
+
+use axum::extract::FromRequestParts;
+use carhaul_core::base::error::Error;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Failure;
+
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        serde_path_to_error::deserialize(pairs)
+            .map(Self)
+            .map_err(|e| Error::invalid(e.path().to_string(), e.into_inner().to_string()).into())
+    }
+}
+
+/// A path parameter that is an id: anything else names nothing.
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Error::NotFound("thing: the id in the address is not a UUID").into()),
+        }
+    }
+}
