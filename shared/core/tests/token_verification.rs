@@ -22,7 +22,7 @@ impl World {
     }
 
     fn around(issuer: Issuer, configure: impl FnOnce(&mut OidcConfig)) -> Self {
-        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).expect("a time of this century"));
         let mut config = OidcConfig {
             issuer: issuer.url().to_owned(),
             discovery_url: None,

@@ -122,7 +122,7 @@ impl SigningKey {
 fn random_id() -> String {
     let mut id = [0; 9];
     aws_lc_rs::rand::fill(&mut id).expect("the operating system has random bytes");
-    encode(&id)
+    encode(id)
 }
 
 /// Base64url without padding, as tokens are written.

@@ -70,6 +70,15 @@ pub enum RuntimeError {
     },
 }
 
+/// What a function's process has used since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// The most memory that it ever held, in KiB (VmHWM).
+    pub peak_memory_kib: u64,
+    /// On all cores, in user and system mode; to 10 ms.
+    pub cpu_time: Duration,
+}
+
 impl LambdaRuntime {
     /// Starts `bootstrap` with nothing in its environment but `PATH`, what Lambda sets and `environment`.
     pub async fn spawn<K: AsRef<str>, V: AsRef<str>>(
@@ -154,9 +163,9 @@ impl LambdaRuntime {
         self.shared.log().clone()
     }
 
-    /// The process's id, under which /proc tells its memory and CPU time; `None` once it has ended.
-    pub fn process_id(&self) -> Option<u32> {
-        self.child.id()
+    /// What the process has used so far, as Linux counts it; `None` once it has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::of(self.child.id()?)
     }
 
     fn gone(&self) -> RuntimeError {
@@ -169,6 +178,22 @@ impl LambdaRuntime {
 impl Drop for LambdaRuntime {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Usage {
+    fn of(process: u32) -> Option<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The command's name, in parentheses, may hold anything; 11 more fields precede the two that count.
+        let ticks = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse().unwrap_or(0)).sum();
+        Some(Self {
+            peak_memory_kib: peak.trim().trim_end_matches(" kB").parse().ok()?,
+            // The kernel shows hundredths of a second to programs, whatever it counts in.
+            cpu_time: Duration::from_millis(ticks * 10),
+        })
     }
 }
 

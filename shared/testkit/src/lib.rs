@@ -13,6 +13,6 @@ pub use database::Database;
 pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
-pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError};
+pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
 pub use token::TokenBuilder;
 pub use trip_counter::{Seen, TripCounter};

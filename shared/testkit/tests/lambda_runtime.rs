@@ -11,7 +11,7 @@ const ECHO: &str = env!("CARGO_BIN_EXE_testkit-echo");
 async fn echo() -> LambdaRuntime {
     LambdaRuntime::spawn(Path::new(ECHO), [("GREETING", "hello")])
         .await
-        .unwrap()
+        .expect("the function starts")
 }
 
 #[tokio::test]
@@ -25,6 +25,11 @@ async fn a_function_is_started_and_answers_events_one_after_another() {
         assert!(answer.elapsed < Duration::from_secs(1));
     }
     assert!(function.log().contains(&"echoing".to_owned()));
+    let usage = function.usage().unwrap();
+    assert!(
+        (500..100_000).contains(&usage.peak_memory_kib) && usage.cpu_time < Duration::from_secs(5),
+        "{usage:?}"
+    );
 }
 
 #[tokio::test]
