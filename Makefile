@@ -13,7 +13,7 @@ DEMO_USER = dispatch
 endif
 MINUTES ?= 15
 
-.PHONY: help up down deploy token url db-url psql logs test test-db test-db-down clean
+.PHONY: openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -56,6 +56,9 @@ test-db: ## Start a database for cargo test, and print its environment
 
 test-db-down: ## Stop that database
 	@$(VENV_PYTHON) -m local.checks stop-database
+
+openapi: ## Write functions/api/openapi.json anew from the code
+	@WRITE_OPENAPI=1 cargo test -q -p carhaul-api --test api openapi
 
 clean: ## Stop the local stack and delete its data; installed tools stay
 	@$(STACK) clean

@@ -64,29 +64,53 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let open = operation.get("security").is_some_and(|s| *s == json!([{}]));
     let by_id = path.contains('{');
     let mut headers: Vec<(&str, &str, bool)> = Vec::new();
-    let mut errors: Vec<(u16, &str)> = vec![(500, "A fault on our side"), (503, "Temporarily unavailable; see Retry-After")];
+    let mut errors: Vec<(u16, &str)> = vec![
+        (500, "A fault on our side"),
+        (503, "Temporarily unavailable; see Retry-After"),
+    ];
     if !open {
-        errors.extend([(401, "No valid credential"), (403, "Not allowed"), (422, "Invalid input"), (429, "Too many requests; see Retry-After")]);
+        errors.extend([
+            (401, "No valid credential"),
+            (403, "Not allowed"),
+            (422, "Invalid input"),
+            (429, "Too many requests; see Retry-After"),
+        ]);
         headers.push(("Tenant-Id", "The carrier, when you belong to several.", false));
     }
     if by_id {
         errors.push((404, "No such thing in your carrier"));
     }
     if matches!(method, "post" | "patch" | "put") {
-        errors.extend([(400, "The body is not JSON"), (413, "The body is larger than 1 MB"), (415, "The body is not JSON")]);
+        errors.extend([
+            (400, "The body is not JSON"),
+            (413, "The body is larger than 1 MB"),
+            (415, "The body is not JSON"),
+        ]);
     }
     if matches!(method, "post" | "patch" | "put" | "delete") {
-        errors.extend([(402, "The plan's limit is used up"), (409, "The present state does not allow it"), (412, "It has changed since you read it")]);
+        errors.extend([
+            (402, "The plan's limit is used up"),
+            (409, "The present state does not allow it"),
+            (412, "It has changed since you read it"),
+        ]);
     }
     match method {
         "post" => {
-            headers.push(("Idempotency-Key", "Makes repeating the request safe: the same key and body get the same answer.", false));
+            headers.push((
+                "Idempotency-Key",
+                "Makes repeating the request safe: the same key and body get the same answer.",
+                false,
+            ));
             if by_id {
                 headers.push(("If-Match", "The ETag of the version that you mean.", false));
             }
         }
         "patch" | "delete" | "put" => {
-            headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
+            headers.push((
+                "If-Match",
+                "The ETag of the version that you mean to change, or `*`.",
+                true,
+            ));
             errors.push((428, "If-Match is missing"));
         }
         _ => {}
@@ -101,7 +125,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             "Idempotency-Key" => json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}),
             _ => json!({"type": "string", "examples": ["\"3\""]}),
         };
-        parameters.push(json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}));
+        parameters.push(
+            json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}),
+        );
     }
     let responses = operation["responses"].as_object_mut().expect("every operation answers");
     for (status, description) in errors {
@@ -119,8 +145,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
 /// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
 /// behind a name such as `Text120`.
 fn inline_plain_strings(document: &mut Value) {
-    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
-    let (plain, named): (Map<_, _>, Map<_, _>) = std::mem::take(schemas).into_iter().partition(|(name, _)| is_plain(name));
+    let schemas = document["components"]["schemas"]
+        .as_object_mut()
+        .expect("there are schemas");
+    let (plain, named): (Map<_, _>, Map<_, _>) = std::mem::take(schemas)
+        .into_iter()
+        .partition(|(name, _)| is_plain(name));
     *schemas = named;
     replace_refs(document, &plain);
     rename_pages(document);
@@ -136,7 +166,10 @@ fn is_plain(name: &str) -> bool {
 fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {
     match value {
         Value::Object(object) => {
-            let target = object.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"));
+            let target = object
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|r| r.strip_prefix("#/components/schemas/"));
             if let Some(schema) = target.and_then(|name| plain.get(name)).cloned() {
                 object.remove("$ref");
                 for (key, inner) in schema.as_object().into_iter().flatten() {

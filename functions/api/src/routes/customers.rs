@@ -16,7 +16,9 @@ use super::{Outcome, deleted};
 use crate::app::App;
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -38,8 +40,14 @@ struct ListQuery {
 #[utoipa::path(get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", params(ListQuery),
     responses((status = OK, body = Page<Customer>)))]
 async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
-    let filter = CustomerFilter { r#type: query.r#type, q: query.q, archived: query.archived };
-    Ok(Answer::ok(&customers::list(&app.db, &actor, &filter, query.cursor.as_deref(), query.limit).await?)?)
+    let filter = CustomerFilter {
+        r#type: query.r#type,
+        q: query.q,
+        archived: query.archived,
+    };
+    Ok(Answer::ok(
+        &customers::list(&app.db, &actor, &filter, query.cursor.as_deref(), query.limit).await?,
+    )?)
 }
 
 /// Create a customer.
@@ -64,7 +72,10 @@ async fn get(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Custo
 #[utoipa::path(patch, path = "/v1/customers/{customer_id}", operation_id = "update_customer", tag = "customers",
     params(("customer_id" = CustomerId, Path)), request_body = CustomerPatch, responses((status = OK, body = Customer)))]
 async fn update(
-    State(app): State<App>, Caller(actor): Caller, Path(id): Path<CustomerId>, if_match: IfMatch,
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<CustomerId>,
+    if_match: IfMatch,
     Json(patch): Json<CustomerPatch>,
 ) -> Outcome {
     let version = if_match.required()?;
@@ -77,7 +88,12 @@ async fn update(
 #[utoipa::path(delete, path = "/v1/customers/{customer_id}", operation_id = "delete_customer", tag = "customers",
     params(("customer_id" = CustomerId, Path)),
     responses((status = OK, body = Customer, description = "Archived, since orders refer to it."), (status = NO_CONTENT)))]
-async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<CustomerId>, if_match: IfMatch) -> Outcome {
+async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<CustomerId>,
+    if_match: IfMatch,
+) -> Outcome {
     let version = if_match.required()?;
     let mut tx = app.db.begin(&actor, Action::CustomersWrite, None).await?;
     let archived = customers::delete(&mut tx, id, version).await?;

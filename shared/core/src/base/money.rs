@@ -4,8 +4,8 @@ use std::iter::Sum;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// A sum of money that is not negative, to the cent. Its currency stands beside it, in the order or the carrier.
@@ -57,9 +57,11 @@ impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let raw = String::deserialize(deserializer)?;
-        let plain = !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+        let plain =
+            !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
         let value = plain.then(|| Decimal::from_str_exact(&raw).ok()).flatten();
-        let value = value.ok_or_else(|| D::Error::custom("must be a decimal number in a string, such as \"1250.00\""))?;
+        let value =
+            value.ok_or_else(|| D::Error::custom("must be a decimal number in a string, such as \"1250.00\""))?;
         Self::new(value).map_err(D::Error::custom)
     }
 }
@@ -69,7 +71,9 @@ impl ComposeSchema for Amount {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(r"^[0-9]{1,10}(\.[0-9]{1,2})?$"))
-            .description(Some("Money to the cent, as a decimal string; the currency stands beside it."))
+            .description(Some(
+                "Money to the cent, as a decimal string; the currency stands beside it.",
+            ))
             .examples(["1250.00"])
             .into()
     }
@@ -95,7 +99,17 @@ mod tests {
 
     #[test]
     fn fractions_of_a_cent_negatives_floats_and_too_large_sums_are_refused() {
-        for bad in ["0.001", "-1", "1e3", "", ".", "10000000000.00", "99999999999", "NaN", " 1"] {
+        for bad in [
+            "0.001",
+            "-1",
+            "1e3",
+            "",
+            ".",
+            "10000000000.00",
+            "99999999999",
+            "NaN",
+            " 1",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("9999999999.99").is_ok());

@@ -1,9 +1,9 @@
 //! A member of a merge-patch (RFC 7396): absent, null and a value are three different things.
 
 use serde::{Deserialize, Deserializer};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 /// `Keep` when the member is absent, else `Set`. A column that may be emptied is a `Patch<Option<T>>`, for which null is
 /// `Set(None)`; for a plain `Patch<T>` null is refused.

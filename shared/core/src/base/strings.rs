@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// Defines a string type that exists only in valid form: parser, JSON, database and schema in one place.
@@ -57,7 +57,11 @@ macro_rules! parsed_string {
 }
 
 fn matching(raw: &str, ok: bool, message: &str) -> Result<String, String> {
-    if ok { Ok(raw.to_owned()) } else { Err(message.to_owned()) }
+    if ok {
+        Ok(raw.to_owned())
+    } else {
+        Err(message.to_owned())
+    }
 }
 
 fn digits(raw: &str, range: std::ops::RangeInclusive<usize>) -> bool {

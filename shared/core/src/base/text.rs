@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// One line of 1 to `MAX` characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
@@ -67,7 +67,11 @@ macro_rules! text_type {
 
         impl<const MAX: usize> ComposeSchema for $type<MAX> {
             fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
-                ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX)).into()
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some(MAX))
+                    .into()
             }
         }
 

@@ -1,8 +1,8 @@
 //! Vehicle identification numbers.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 /// A VIN of the right length and alphabet, in upper case. Whether its check digit fits is a separate question, since
@@ -24,7 +24,9 @@ impl Vin {
             return Err(format!("a VIN has 17 characters, this one has {length}"));
         }
         match vin.chars().find(|&c| transliterate(c).is_none()) {
-            Some(bad) => Err(format!("a VIN has digits and letters except I, O and Q, this one has {bad:?}")),
+            Some(bad) => Err(format!(
+                "a VIN has digits and letters except I, O and Q, this one has {bad:?}"
+            )),
             None => Ok(Self(vin)),
         }
     }
@@ -36,7 +38,12 @@ impl Vin {
     /// Whether position 9 is the check digit of 49 CFR 565.15.
     pub fn check_digit_fits(&self) -> bool {
         const WEIGHTS: [u32; Vin::LENGTH] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
-        let sum: u32 = self.0.chars().zip(WEIGHTS).map(|(c, weight)| transliterate(c).unwrap_or(0) * weight).sum();
+        let sum: u32 = self
+            .0
+            .chars()
+            .zip(WEIGHTS)
+            .map(|(c, weight)| transliterate(c).unwrap_or(0) * weight)
+            .sum();
         let expected = match sum % 11 {
             10 => 'X',
             digit => char::from_digit(digit, 10).unwrap_or('X'),
@@ -69,7 +76,9 @@ impl ComposeSchema for Vin {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some("^[A-HJ-NPR-Za-hj-npr-z0-9]{17}$"))
-            .description(Some("Vehicle identification number: 17 digits and letters without I, O and Q; stored in upper case."))
+            .description(Some(
+                "Vehicle identification number: 17 digits and letters without I, O and Q; stored in upper case.",
+            ))
             .examples(["1G4AH59H45G118341"])
             .into()
     }
@@ -85,7 +94,12 @@ mod tests {
     fn the_sample_of_the_regulation_fits_and_any_other_digit_does_not() {
         assert!(Vin::parse("1G4AH59H45G118341").unwrap().check_digit_fits());
         for digit in "012356789X".chars() {
-            assert!(!Vin::parse(&format!("1G4AH59H{digit}5G118341")).unwrap().check_digit_fits(), "{digit}");
+            assert!(
+                !Vin::parse(&format!("1G4AH59H{digit}5G118341"))
+                    .unwrap()
+                    .check_digit_fits(),
+                "{digit}"
+            );
         }
     }
 
@@ -97,7 +111,14 @@ mod tests {
     #[test]
     fn case_and_space_around_are_forgiven_and_wrong_letters_and_lengths_are_not() {
         assert_eq!(Vin::parse(" 1g4ah59h45g118341 ").unwrap().as_str(), "1G4AH59H45G118341");
-        for bad in ["", "1G4AH59H45G11834", "1G4AH59H45G1183411", "IG4AH59H45G118341", "1G4AH59H45G11834O", "1G4AH59H45G11834é"] {
+        for bad in [
+            "",
+            "1G4AH59H45G11834",
+            "1G4AH59H45G1183411",
+            "IG4AH59H45G118341",
+            "1G4AH59H45G11834O",
+            "1G4AH59H45G11834é",
+        ] {
             assert!(Vin::parse(bad).is_err(), "{bad}");
         }
     }

@@ -9,12 +9,12 @@ use uuid::Uuid;
 use crate::base::error::Result;
 use crate::base::page::{Limit, Page};
 use crate::base::patch::Patch;
-use crate::platform::search;
 use crate::base::strings::{Email, McNumber, Phone, StateCode, UsdotNumber, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::{Assignments, Db, Resource, Tx};
+use crate::platform::search;
 
 crate::id!(CustomerId);
 
@@ -133,15 +133,27 @@ pub struct CustomerFilter {
     pub archived: bool,
 }
 
-pub async fn list(db: &Db, actor: &Actor, filter: &CustomerFilter, cursor: Option<&str>, limit: Limit) -> Result<Page<Customer>> {
+pub async fn list(
+    db: &Db,
+    actor: &Actor,
+    filter: &CustomerFilter,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<Customer>> {
     let words = search::words(filter.q.as_deref());
     db.list(actor, cursor, limit, |sql| {
-        sql.push(if filter.archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });
+        sql.push(if filter.archived {
+            " AND t.archived_at IS NOT NULL"
+        } else {
+            " AND t.archived_at IS NULL"
+        });
         if let Some(r#type) = filter.r#type {
             sql.push(" AND t.type = ").push_bind(r#type);
         }
         for word in &words {
-            sql.push(" AND t.id IN (SELECT s.customer_id FROM customer_search_terms s WHERE s.tenant_id = e.tenant_id AND ");
+            sql.push(
+                " AND t.id IN (SELECT s.customer_id FROM customer_search_terms s WHERE s.tenant_id = e.tenant_id AND ",
+            );
             word.push_condition(sql, "s.term");
             sql.push(")");
         }

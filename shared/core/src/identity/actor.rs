@@ -18,7 +18,9 @@ pub struct Actor {
 pub enum Verified {
     User(VerifiedToken),
     /// SHA-256 of the key in hex. Whether it is one of ours, the database says on entry.
-    ApiKey { hash: String },
+    ApiKey {
+        hash: String,
+    },
 }
 
 impl Actor {

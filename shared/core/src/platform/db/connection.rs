@@ -28,7 +28,12 @@ pub struct Slot {
 
 impl Slot {
     pub fn new(source: Source) -> Self {
-        Self { source, secrets: Secrets::new(), connection: None, in_transaction: false }
+        Self {
+            source,
+            secrets: Secrets::new(),
+            connection: None,
+            in_transaction: false,
+        }
     }
 
     /// A connection with no transaction open on it.

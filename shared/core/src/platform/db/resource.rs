@@ -38,7 +38,9 @@ impl Assignments {
         T: for<'q> Encode<'q, Postgres> + Type<Postgres>,
     {
         self.columns.push(column);
-        self.arguments.add(value).expect("our types encode into their own columns");
+        self.arguments
+            .add(value)
+            .expect("our types encode into their own columns");
         self
     }
 
@@ -97,7 +99,11 @@ impl Db {
     /// # Errors
     /// [`Error::Invalid`] for a bad cursor; those of [`Db::read`].
     pub async fn list<R: Resource>(
-        &self, actor: &Actor, cursor: Option<&str>, limit: Limit, filter: impl Fn(&mut Sql),
+        &self,
+        actor: &Actor,
+        cursor: Option<&str>,
+        limit: Limit,
+        filter: impl Fn(&mut Sql),
     ) -> Result<Page<R>> {
         let after: Option<Uuid> = page::decode(cursor)?;
         let (_, rows) = self
@@ -115,7 +121,11 @@ impl Db {
 }
 
 fn select<R: Resource>(sql: &mut Sql) {
-    sql.push("SELECT ").push(R::COLUMNS).push(" FROM ").push(R::TABLE).push(" t WHERE t.tenant_id = e.tenant_id");
+    sql.push("SELECT ")
+        .push(R::COLUMNS)
+        .push(" FROM ")
+        .push(R::TABLE)
+        .push(" t WHERE t.tenant_id = e.tenant_id");
 }
 
 impl Tx {
@@ -152,7 +162,9 @@ impl Tx {
             n + 2,
             R::COLUMNS
         );
-        let rows = self.run(sqlx::query_with(AssertSqlSafe(sql), changes.arguments)).await?;
+        let rows = self
+            .run(sqlx::query_with(AssertSqlSafe(sql), changes.arguments))
+            .await?;
         match one(&rows)? {
             Some(row) => Ok(row),
             None => Err(self.why_unchanged(R::TABLE, R::NAME, id).await),
@@ -165,11 +177,16 @@ impl Tx {
     /// # Errors
     /// [`Error::Stale`], [`Error::NotFound`].
     pub async fn delete_or_archive<R: Resource>(
-        &mut self, id: Uuid, version: Option<i64>, references: &[(&str, &str)],
+        &mut self,
+        id: Uuid,
+        version: Option<i64>,
+        references: &[(&str, &str)],
     ) -> Result<Option<R>> {
         let referenced: Vec<String> = references
             .iter()
-            .map(|(table, column)| format!("EXISTS (SELECT 1 FROM {table} WHERE tenant_id = app.tenant_id() AND {column} = $1)"))
+            .map(|(table, column)| {
+                format!("EXISTS (SELECT 1 FROM {table} WHERE tenant_id = app.tenant_id() AND {column} = $1)")
+            })
             .collect();
         // The CASE of the outer query keeps the two apart: one row says which of them happened.
         let sql = format!(
@@ -185,8 +202,13 @@ impl Tx {
         );
         let mut arguments = Assignments::default();
         arguments.set("id", id).set("version", version);
-        let rows = self.run(sqlx::query_with(AssertSqlSafe(sql), arguments.arguments)).await?;
-        let archived = rows.first().map(|row| sqlx::Row::try_get::<bool, _>(row, "archived")).transpose();
+        let rows = self
+            .run(sqlx::query_with(AssertSqlSafe(sql), arguments.arguments))
+            .await?;
+        let archived = rows
+            .first()
+            .map(|row| sqlx::Row::try_get::<bool, _>(row, "archived"))
+            .transpose();
         match archived.map_err(Error::internal)? {
             None => Err(self.why_unchanged(R::TABLE, R::NAME, id).await),
             Some(true) => one(&rows),
@@ -200,7 +222,9 @@ impl Tx {
     /// [`Error::Stale`], [`Error::NotFound`], a conflict when it is in use.
     pub async fn delete<R: Resource>(&mut self, id: Uuid, version: Option<i64>) -> Result<()> {
         let mut sql = Sql::new("DELETE FROM ");
-        sql.push(R::TABLE).push(" t WHERE t.tenant_id = app.tenant_id() AND t.id = ").push_bind(id);
+        sql.push(R::TABLE)
+            .push(" t WHERE t.tenant_id = app.tenant_id() AND t.id = ")
+            .push_bind(id);
         if let Some(version) = version {
             sql.push(" AND t.version = ").push_bind(version);
         }
@@ -214,7 +238,9 @@ impl Tx {
     /// Why a guarded change met no row: it is gone, or its version is another.
     pub(crate) async fn why_unchanged(&mut self, table: &str, name: &'static str, id: Uuid) -> Error {
         let mut sql = Sql::new("SELECT 1 AS one FROM ");
-        sql.push(table).push(" WHERE tenant_id = app.tenant_id() AND id = ").push_bind(id);
+        sql.push(table)
+            .push(" WHERE tenant_id = app.tenant_id() AND id = ")
+            .push_bind(id);
         match self.fetch_optional::<(i32,)>(sql).await {
             Ok(Some(_)) => Error::Stale,
             Ok(None) => Error::NotFound(name),

@@ -1,0 +1,6 @@
+//! The API as its clients see it: the whole service in this process, on real Postgres through the real pooler as the role
+//! `carhaul_api`, with tokens of a live issuer. One file for each resource, as under `src/routes`.
+
+mod customers;
+mod openapi;
+mod support;

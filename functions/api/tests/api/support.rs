@@ -1,0 +1,324 @@
+//! A service to talk to, carriers of its own, and clients that act as their members.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use carhaul_api::app::{self, App};
+use carhaul_core::base::clock::Clock;
+use carhaul_core::identity::tokens::TokenVerifier;
+use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
+use carhaul_core::platform::db::Db;
+use carhaul_testkit::{AUDIENCE, Database, Issuer, TokenBuilder};
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub const ORIGIN: &str = "https://app.example.com";
+
+/// One instance of the function, as Lambda would run it: one connection, one request at a time.
+#[derive(Clone)]
+pub struct Instance {
+    router: Router,
+    pub app: App,
+}
+
+impl Instance {
+    pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
+        let verifier = TokenVerifier::new(oidc, clock.clone());
+        let app = App {
+            db: Db::with_options(options),
+            verifier,
+            clock,
+        };
+        Self {
+            router: app::service(app.clone(), &[ORIGIN.to_owned()]),
+            app,
+        }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router answers everything");
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.expect("a body is whole");
+        let text = String::from_utf8(bytes.to_vec()).expect("a body is UTF-8");
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+}
+
+/// A service with an issuer of its own, so that tests do not disturb each other.
+pub struct TestApp {
+    pub issuer: Issuer,
+    pub instance: Instance,
+    pub database: &'static Database,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        let database = Database::get().await;
+        let issuer = Issuer::start().await;
+        let instance = Instance::new(database.options("carhaul_api"), &oidc(&issuer), Clock::system());
+        Self {
+            issuer,
+            instance,
+            database,
+        }
+    }
+
+    /// Another instance of the same function, with a connection of its own.
+    pub fn another_instance(&self) -> Instance {
+        Instance::new(
+            self.database.options("carhaul_api"),
+            &oidc(&self.issuer),
+            Clock::system(),
+        )
+    }
+
+    /// A new carrier on the plan pro, and a client that acts as its owner.
+    pub async fn carrier(&self) -> Carrier {
+        self.carrier_on("pro").await
+    }
+
+    pub async fn carrier_on(&self, plan: &str) -> Carrier {
+        let (subject, id) = (Uuid::now_v7().to_string(), Uuid::now_v7());
+        let mut api = self
+            .database
+            .options("carhaul_api")
+            .connect()
+            .await
+            .expect("the pooler is up");
+        let sql = format!(
+            "BEGIN; SELECT app.sign_in('{}', '{subject}', 'owner@example.com', 'Owner', NULL); \
+             SELECT app.create_tenant('{id}', 'Carrier', NULL, NULL, 'America/New_York', 'USD'); COMMIT",
+            self.issuer.url()
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut api)
+            .await
+            .expect("a carrier can be created");
+        let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{id}'");
+        self.superuser()
+            .await
+            .execute(AssertSqlSafe(sql))
+            .await
+            .expect("the plan exists");
+        Carrier {
+            id,
+            owner: self.client(&subject).of(id),
+        }
+    }
+
+    /// A client that acts as another member of the carrier, in this role.
+    pub async fn member(&self, carrier: &Carrier, role: &str) -> Client {
+        let (subject, user) = (Uuid::now_v7().to_string(), Uuid::now_v7());
+        let sql = format!(
+            "INSERT INTO users (id, issuer, subject, name) VALUES ('{user}', '{}', '{subject}', '{role}'); \
+             INSERT INTO memberships (tenant_id, user_id, role, name) VALUES ('{}', '{user}', '{role}', '{role}')",
+            self.issuer.url(),
+            carrier.id
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.superuser().await)
+            .await
+            .expect("a member can be added");
+        let mut client = self.client(&subject).of(carrier.id);
+        client.user_id = Some(user);
+        client
+    }
+
+    /// Somebody with a good token who belongs nowhere.
+    pub fn client(&self, subject: &str) -> Client {
+        self.client_with(&self.issuer.token().subject(subject))
+    }
+
+    pub fn client_with(&self, token: &TokenBuilder) -> Client {
+        Client {
+            instance: self.instance.clone(),
+            authorization: Some(format!("Bearer {}", token.clone().sign())),
+            tenant: None,
+            user_id: None,
+        }
+    }
+
+    /// For setting the scene and for looking behind it, never for what is tested.
+    pub async fn superuser(&self) -> PgConnection {
+        self.database.direct().connect().await.expect("the database is up")
+    }
+
+    pub async fn count(&self, sql: &str) -> i64 {
+        let row = self
+            .superuser()
+            .await
+            .fetch_one(AssertSqlSafe(sql.to_owned()))
+            .await
+            .expect("the question is SQL");
+        row.get(0)
+    }
+}
+
+pub fn oidc(issuer: &Issuer) -> OidcConfig {
+    OidcConfig {
+        issuer: issuer.url().to_owned(),
+        discovery_url: None,
+        audiences: vec![AUDIENCE.to_owned()],
+        algorithms: vec![SigningAlgorithm::Rs256],
+    }
+}
+
+pub struct Carrier {
+    pub id: Uuid,
+    pub owner: Client,
+}
+
+/// Sends requests as one caller.
+#[derive(Clone)]
+pub struct Client {
+    pub instance: Instance,
+    pub authorization: Option<String>,
+    pub tenant: Option<Uuid>,
+    pub user_id: Option<Uuid>,
+}
+
+impl Client {
+    pub fn of(mut self, tenant: Uuid) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    pub fn through(&self, instance: &Instance) -> Self {
+        Self {
+            instance: instance.clone(),
+            ..self.clone()
+        }
+    }
+
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            authorization: Some(format!("Bearer {key}")),
+            tenant: None,
+            ..self.clone()
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    pub async fn post_once(&self, path: &str, key: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, &[("idempotency-key", key)], Some(body))
+            .await
+    }
+
+    /// A PATCH of whatever version is there.
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, &[("if-match", "*")], Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[("if-match", "*")], None).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
+        let mut request = Request::builder().method(method).uri(path);
+        request = self
+            .authorization
+            .iter()
+            .fold(request, |request, value| request.header(header::AUTHORIZATION, value));
+        request = self
+            .tenant
+            .iter()
+            .fold(request, |request, id| request.header("tenant-id", id.to_string()));
+        request = headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value));
+        let body = match body {
+            None => Body::empty(),
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+        };
+        self.instance
+            .send(request.body(body).expect("a test writes good requests"))
+            .await
+    }
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub json: Value,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body, if the status is the expected one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json
+    }
+
+    /// A problem of this status and kind.
+    #[track_caller]
+    pub fn refused(self, status: u16, kind: &str) -> Value {
+        assert_eq!(
+            self.headers[header::CONTENT_TYPE],
+            "application/problem+json",
+            "{}",
+            self.text
+        );
+        let problem = self.expect(status);
+        assert_eq!(problem["type"], format!("urn:carhaul:problem:{kind}"), "{problem}");
+        assert!(problem["request_id"].is_string(), "{problem}");
+        problem
+    }
+
+    /// The pointers of the fields that were refused.
+    #[track_caller]
+    pub fn invalid_fields(self) -> Vec<String> {
+        let problem = self.refused(422, "invalid");
+        let errors = problem["errors"].as_array().expect("an invalid input names its fields");
+        errors
+            .iter()
+            .map(|e| e["pointer"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    pub fn etag(&self) -> &str {
+        self.headers[header::ETAG].to_str().expect("an ETag is ASCII")
+    }
+}
+
+pub fn id(value: &Value) -> String {
+    value["id"].as_str().expect("a row has an id").to_owned()
+}
+
+pub fn ids(page: &Value) -> Vec<String> {
+    page["data"]
+        .as_array()
+        .expect("a page has data")
+        .iter()
+        .map(id)
+        .collect()
+}
+
+pub fn a_customer() -> Value {
+    json!({"type": "broker", "name": "Lakeside Auto Brokers", "email": "dispatch@example.com"})
+}
