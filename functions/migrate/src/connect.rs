@@ -12,7 +12,9 @@ pub fn direct(database: &DatabaseConfig, credentials: &Credentials) -> PgConnect
         .database(&database.name)
         .username(&credentials.username)
         .password(credentials.password.expose())
-        .application_name("carhaul-migrate");
+        .application_name("carhaul-migrate")
+        // "already granted", "already exists": every run says so.
+        .options([("client_min_messages", "warning")]);
     match database.tls {
         Tls::VerifyFull => options
             .ssl_mode(PgSslMode::VerifyFull)

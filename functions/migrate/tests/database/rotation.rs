@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use crate::support::{fresh_database, log_in, owner, roles, spare_role, superuser, with};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{Credentials as AwsCredentials, Region};
 use axum::extract::State;
@@ -11,9 +10,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
 use carhaul_core::platform::secrets::Credentials;
-use carhaul_migrate::{Rotation, RotationRequest, Step, migrate};
+use carhaul_migrate::{MigrateError, Rotation, RotationRequest, Step};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
+
+use crate::support::{Setup, log_in, spare_role, superuser};
 
 const STEPS: [Step; 4] = [
     Step::CreateSecret,
@@ -117,7 +118,7 @@ async fn answer(State(vault): State<Vault>, headers: HeaderMap, body: String) ->
     }
 }
 
-async fn rotate(vault: &Vault, admin: &PgConnectOptions, step: Step) -> Result<(), carhaul_migrate::MigrateError> {
+async fn rotate(vault: &Vault, admin: &PgConnectOptions, step: Step) -> Result<(), MigrateError> {
     let secrets = vault.client().await;
     let request = RotationRequest {
         step,
@@ -135,12 +136,14 @@ async fn rotate(vault: &Vault, admin: &PgConnectOptions, step: Step) -> Result<(
 
 #[tokio::test]
 async fn a_rotated_password_works_and_the_old_one_no_longer_does_even_if_every_step_comes_twice() {
-    let (database, old) = (fresh_database(), spare_role());
-    migrate(&database, &owner(), &with(roles(), &old)).await.unwrap();
+    let old = spare_role();
+    let setup = Setup::with(&old).await;
+    let database = &setup.database;
+    setup.migrate().await.unwrap();
     let vault = Vault::about_to_rotate(&old);
     for step in STEPS {
-        rotate(&vault, &database, step).await.unwrap();
-        rotate(&vault, &database, step).await.unwrap();
+        rotate(&vault, database, step).await.unwrap();
+        rotate(&vault, database, step).await.unwrap();
     }
     let new = vault.credentials("AWSCURRENT");
     assert_eq!(new.username, old.username);
@@ -149,41 +152,45 @@ async fn a_rotated_password_works_and_the_old_one_no_longer_does_even_if_every_s
         vault.text("AWSCURRENT").unwrap().contains("stays"),
         "what else the secret holds is kept"
     );
-    log_in(&database, &new).await.unwrap();
-    assert!(log_in(&database, &old).await.is_err());
+    log_in(database, &new).await.unwrap();
+    assert!(log_in(database, &old).await.is_err());
+    setup.clean_up().await;
 }
 
 #[tokio::test]
 async fn a_password_that_the_database_does_not_know_is_not_made_current() {
-    let (database, old) = (fresh_database(), spare_role());
-    migrate(&database, &owner(), &with(roles(), &old)).await.unwrap();
+    let old = spare_role();
+    let setup = Setup::with(&old).await;
+    let database = &setup.database;
+    setup.migrate().await.unwrap();
     let vault = Vault::about_to_rotate(&old);
-    rotate(&vault, &database, Step::CreateSecret).await.unwrap();
-    let error = rotate(&vault, &database, Step::TestSecret).await.unwrap_err();
+    rotate(&vault, database, Step::CreateSecret).await.unwrap();
+    let error = rotate(&vault, database, Step::TestSecret).await.unwrap_err();
     assert!(error.to_string().contains("refuses the new password"), "{error}");
     assert_eq!(vault.credentials("AWSCURRENT"), old);
-    log_in(&database, &old).await.unwrap();
+    log_in(database, &old).await.unwrap();
+    setup.clean_up().await;
 }
 
 #[tokio::test]
 async fn switching_rotation_on_before_the_first_migration_is_no_failure() {
     let vault = Vault::about_to_rotate(&spare_role());
-    rotate(&vault, &superuser(), Step::CreateSecret).await.unwrap();
-    rotate(&vault, &superuser(), Step::TestSecret).await.unwrap();
+    rotate(&vault, &superuser().await, Step::CreateSecret).await.unwrap();
+    rotate(&vault, &superuser().await, Step::TestSecret).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_version_that_the_secret_does_not_have_is_refused() {
     let vault = Vault::default();
     for step in STEPS {
-        assert!(rotate(&vault, &superuser(), step).await.is_err(), "{step:?}");
+        assert!(rotate(&vault, &superuser().await, step).await.is_err(), "{step:?}");
     }
 }
 
 #[tokio::test]
 async fn only_roles_of_ours_are_rotated() {
     let vault = Vault::about_to_rotate(&Credentials::new("postgres", "x"));
-    rotate(&vault, &superuser(), Step::CreateSecret).await.unwrap();
-    let error = rotate(&vault, &superuser(), Step::SetSecret).await.unwrap_err();
+    rotate(&vault, &superuser().await, Step::CreateSecret).await.unwrap();
+    let error = rotate(&vault, &superuser().await, Step::SetSecret).await.unwrap_err();
     assert!(error.to_string().contains("postgres"), "{error}");
 }
