@@ -72,6 +72,10 @@ CREATE TABLE locations (
     hours text,
     twic_required boolean NOT NULL DEFAULT false,
     notes text,
+    -- Names and cities are looked up in any case: generated columns, since lower() in a query is not leakproof. "C" makes
+    -- byte order the order of a range of prefixes.
+    name_lower text COLLATE "C" NOT NULL GENERATED ALWAYS AS (lower(name)) STORED,
+    city_lower text NOT NULL GENERATED ALWAYS AS (lower(city)) STORED,
     archived_at timestamptz,
     version bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -79,6 +83,8 @@ CREATE TABLE locations (
     PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX locations_state ON locations (tenant_id, state, id);
+CREATE INDEX locations_city ON locations (tenant_id, city_lower, id);
+CREATE INDEX locations_name ON locations (tenant_id, name_lower, id);
 
 CREATE TABLE trucks (
     tenant_id uuid NOT NULL REFERENCES tenants (id) ON DELETE CASCADE,
@@ -149,16 +155,19 @@ CREATE TABLE drivers (
     -- The member who signs in as this driver.
     user_id uuid,
     notes text,
+    name_lower text COLLATE "C" NOT NULL GENERATED ALWAYS AS (lower(name)) STORED,
     archived_at timestamptz,
     version bigint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, id),
-    CONSTRAINT drivers_user FOREIGN KEY (tenant_id, user_id) REFERENCES memberships (tenant_id, user_id)
+    CONSTRAINT drivers_user_id FOREIGN KEY (tenant_id, user_id) REFERENCES memberships (tenant_id, user_id)
     ON DELETE SET NULL (user_id),
-    CONSTRAINT drivers_pay CHECK ((pay_rule IS NULL) = (pay_rate IS NULL))
+    CONSTRAINT drivers_pay_rate CHECK (
+        (pay_rule IS NULL) = (pay_rate IS NULL) AND (pay_rule <> 'percent' OR pay_rate <= 100))
 );
 CREATE UNIQUE INDEX drivers_user_id ON drivers (tenant_id, user_id);
+CREATE INDEX drivers_name ON drivers (tenant_id, name_lower, id);
 CREATE POLICY driver_scope ON drivers AS RESTRICTIVE
 USING ((SELECT app.driver_id()) IS NULL OR id = (SELECT app.driver_id()));
 
@@ -170,8 +179,8 @@ BEGIN
         CALL app.protect(resource);
         EXECUTE format('CREATE TRIGGER touch BEFORE UPDATE ON %I FOR EACH ROW EXECUTE FUNCTION app.touch()', resource);
         EXECUTE format(
-            'CREATE TRIGGER record_change AFTER INSERT OR UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION app.record_change(%L, %L)',
-            resource, rtrim(resource, 's'), 'id');
+            'CREATE TRIGGER record_change AFTER INSERT OR UPDATE OR DELETE ON %I FOR EACH ROW EXECUTE FUNCTION app.record_change(%L, %L, %L)',
+            resource, rtrim(resource, 's'), 'id', '{name_lower,city_lower}');
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO carhaul_api', resource);
     END LOOP;
 END

@@ -160,7 +160,8 @@ fn is_plain(name: &str) -> bool {
     let bounded_text = name.strip_prefix("LongText").or(name.strip_prefix("Text"));
     bounded_text.is_some_and(|max| max.bytes().all(|b| b.is_ascii_digit()))
         || name.starts_with("Patch_")
-        || matches!(name, "Limit" | "Amount")
+        || name.starts_with("Whole")
+        || matches!(name, "Limit" | "Amount" | "Rate" | "Day")
 }
 
 fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {

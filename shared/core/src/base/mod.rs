@@ -1,6 +1,7 @@
 //! The ground floor: types that every resource uses and that know no database, no network and no tenant.
 
 pub mod clock;
+pub mod day;
 pub mod error;
 pub mod ids;
 pub mod money;
@@ -9,3 +10,4 @@ pub mod patch;
 pub mod strings;
 pub mod text;
 pub mod vin;
+pub mod whole;

@@ -53,17 +53,18 @@ impl Serialize for Amount {
 }
 
 impl<'de> Deserialize<'de> for Amount {
-    /// From a string only: a JSON number has been through a float in too many clients.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let raw = String::deserialize(deserializer)?;
-        let plain =
-            !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
-        let value = plain.then(|| Decimal::from_str_exact(&raw).ok()).flatten();
-        let value =
-            value.ok_or_else(|| D::Error::custom("must be a decimal number in a string, such as \"1250.00\""))?;
-        Self::new(value).map_err(D::Error::custom)
+        Self::new(decimal(deserializer, "1250.00")?).map_err(serde::de::Error::custom)
     }
+}
+
+/// Reads a decimal from a string only: a JSON number has been through a float in too many clients.
+fn decimal<'de, D: Deserializer<'de>>(deserializer: D, example: &str) -> Result<Decimal, D::Error> {
+    let raw = String::deserialize(deserializer)?;
+    let plain = !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+    let value = plain.then(|| Decimal::from_str_exact(&raw).ok()).flatten();
+    value
+        .ok_or_else(|| serde::de::Error::custom(format!("must be a decimal number in a string, such as \"{example}\"")))
 }
 
 impl ComposeSchema for Amount {
@@ -80,6 +81,61 @@ impl ComposeSchema for Amount {
 }
 
 impl ToSchema for Amount {}
+
+/// A percentage, or an amount of money per mile or piece: not negative, to four decimal places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Rate(Decimal);
+
+impl Rate {
+    /// What fits `numeric(10, 4)`.
+    const MAX: Decimal = Decimal::from_parts(1_410_065_407, 2, 0, false, 4); // 999 999.9999
+
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn new(value: Decimal) -> Result<Self, String> {
+        if value.normalize().scale() > 4 {
+            return Err("must have at most four decimal places".into());
+        }
+        if value.is_sign_negative() && !value.is_zero() {
+            return Err("must not be negative".into());
+        }
+        if value > Self::MAX {
+            return Err(format!("must be at most {}", Self::MAX));
+        }
+        Ok(Self(value.abs()))
+    }
+
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+impl Serialize for Rate {
+    /// As people write it: `0.65`, `25`.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.normalize())
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(decimal(deserializer, "0.65")?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl ComposeSchema for Rate {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[0-9]{1,6}(\.[0-9]{1,4})?$"))
+            .description(Some("A decimal string with up to four places."))
+            .examples(["0.65"])
+            .into()
+    }
+}
+
+impl ToSchema for Rate {}
 
 #[cfg(test)]
 mod tests {
@@ -114,6 +170,23 @@ mod tests {
         }
         assert!(parse("9999999999.99").is_ok());
         assert!(serde_json::from_value::<Amount>(serde_json::json!(12.5)).is_err());
+    }
+
+    #[test]
+    fn a_rate_has_up_to_four_places_and_is_written_without_trailing_zeros() {
+        let rate = |raw: &str| serde_json::from_value::<Rate>(serde_json::json!(raw));
+        for (raw, written) in [
+            ("0.6500", "\"0.65\""),
+            ("25", "\"25\""),
+            ("100.0000", "\"100\""),
+            ("-0", "\"0\""),
+        ] {
+            assert_eq!(serde_json::to_string(&rate(raw).unwrap()).unwrap(), written);
+        }
+        assert!(rate("999999.9999").is_ok());
+        for bad in ["0.65001", "1000000", "-0.1", ""] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {
