@@ -212,7 +212,7 @@ EXECUTE FUNCTION app.limit_release('members');
 -- A carrier always has an owner. The tenant's row is locked, so that of two owners who leave at once one stays.
 CREATE FUNCTION app.keep_an_owner() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM tenants WHERE id = OLD.tenant_id FOR UPDATE;
+    PERFORM 1 FROM tenants WHERE id = OLD.tenant_id FOR NO KEY UPDATE;
     IF FOUND AND NOT EXISTS (SELECT 1 FROM memberships WHERE tenant_id = OLD.tenant_id AND role = 'owner') THEN
         RAISE EXCEPTION 'the last owner cannot leave' USING ERRCODE = 'CH409', DETAIL = 'last_owner';
     END IF;
@@ -277,7 +277,7 @@ GRANT SELECT, INSERT, DELETE ON tenant_events TO carhaul_gate;
 CREATE FUNCTION app.record_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     resource text := TG_ARGV[0];
-    hidden text[] := coalesce(TG_ARGV[2], '')::text[];
+    hidden text[] := coalesce(TG_ARGV[2], '{}')::text[];
     was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) - hidden END;
     is_now jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) - hidden END;
     present jsonb := coalesce(is_now, was);
@@ -302,7 +302,7 @@ BEGIN
     VALUES (tenant, app.actor_id(), app.request_id(), verb, TG_TABLE_NAME, subject, changes);
     IF resource <> '' THEN
         INSERT INTO tenant_events (tenant_id, topic, type, subject_id, driver_id, data)
-        VALUES (tenant, TG_TABLE_NAME, resource || '.' || verb, subject,
+        VALUES (tenant, CASE TG_TABLE_NAME WHEN 'memberships' THEN 'members' ELSE TG_TABLE_NAME END, resource || '.' || verb, subject,
                 CASE WHEN TG_TABLE_NAME = 'drivers' THEN subject ELSE (present ->> 'driver_id')::uuid END,
                 jsonb_strip_nulls(jsonb_build_object(
                     'id', subject, 'version', present -> 'version', 'number', present -> 'number',

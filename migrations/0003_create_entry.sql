@@ -94,7 +94,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 
 -- Creates a carrier with the signed-in user as its owner and the lookups every carrier starts with, and enters it. The
--- caller derives the id from user and Idempotency-Key, so that a repeated call finds the carrier it made (false).
+-- caller derives the id from user and Idempotency-Key, so that a repeated call finds the carrier it made (false). One
+-- person owns at most ten, so that nobody fills the database with carriers; the user's row is locked for the count.
 CREATE FUNCTION app.create_tenant(p_id uuid, p_name text, p_usdot text, p_mc_number text, p_time_zone text, p_currency text)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -109,6 +110,10 @@ BEGIN
         END IF;
         PERFORM app.set_context(p_id, creator, creator, NULL, app.request_id());
         RETURN false;
+    END IF;
+    PERFORM 1 FROM users WHERE id = creator FOR NO KEY UPDATE;
+    IF (SELECT count(*) FROM memberships WHERE user_id = creator AND role = 'owner') >= 10 THEN
+        RAISE EXCEPTION 'too many carriers' USING ERRCODE = 'CH409', DETAIL = 'too_many_carriers';
     END IF;
     PERFORM app.set_context(p_id, creator, creator, NULL, app.request_id());
     INSERT INTO memberships (tenant_id, user_id, role, name, email)

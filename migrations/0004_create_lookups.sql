@@ -111,3 +111,6 @@ CREATE TRIGGER record_change AFTER INSERT OR UPDATE OR DELETE ON cancel_reasons
 FOR EACH ROW EXECUTE FUNCTION app.record_change('cancel_reason', 'id');
 CREATE TRIGGER record_change AFTER INSERT OR DELETE ON notification_preferences
 FOR EACH ROW EXECUTE FUNCTION app.record_change('', 'tenant_id');
+-- Taking a number is no news; setting it is.
+CREATE TRIGGER record_change AFTER UPDATE OF next_number ON number_sequences
+FOR EACH ROW WHEN (NEW.next_number <> OLD.next_number + 1) EXECUTE FUNCTION app.record_change('', 'tenant_id');

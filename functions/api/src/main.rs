@@ -9,9 +9,5 @@ use carhaul_core::platform::telemetry;
 async fn main() -> Result<(), lambda_http::Error> {
     let config = ApiConfig::from_env()?;
     telemetry::init(&config.log_level);
-    lambda_http::run(app::service(
-        App::from_config(&config, Clock::system()),
-        &config.cors_origins,
-    ))
-    .await
+    lambda_http::run(app::service(App::from_config(&config, Clock::system()), &config.cors_origins)).await
 }

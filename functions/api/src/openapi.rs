@@ -64,10 +64,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let open = operation.get("security").is_some_and(|s| *s == json!([{}]));
     let by_id = path.contains('{');
     let mut headers: Vec<(&str, &str, bool)> = Vec::new();
-    let mut errors: Vec<(u16, &str)> = vec![
-        (500, "A fault on our side"),
-        (503, "Temporarily unavailable; see Retry-After"),
-    ];
+    let mut errors: Vec<(u16, &str)> =
+        vec![(500, "A fault on our side"), (503, "Temporarily unavailable; see Retry-After")];
     if !open {
         errors.extend([
             (401, "No valid credential"),
@@ -106,11 +104,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             }
         }
         "patch" | "delete" | "put" => {
-            headers.push((
-                "If-Match",
-                "The ETag of the version that you mean to change, or `*`.",
-                true,
-            ));
+            headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
             errors.push((428, "If-Match is missing"));
         }
         _ => {}
@@ -145,12 +139,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
 /// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
 /// behind a name such as `Text120`.
 fn inline_plain_strings(document: &mut Value) {
-    let schemas = document["components"]["schemas"]
-        .as_object_mut()
-        .expect("there are schemas");
-    let (plain, named): (Map<_, _>, Map<_, _>) = std::mem::take(schemas)
-        .into_iter()
-        .partition(|(name, _)| is_plain(name));
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let (plain, named): (Map<_, _>, Map<_, _>) =
+        std::mem::take(schemas).into_iter().partition(|(name, _)| is_plain(name));
     *schemas = named;
     replace_refs(document, &plain);
     rename_pages(document);
@@ -167,10 +158,8 @@ fn is_plain(name: &str) -> bool {
 fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {
     match value {
         Value::Object(object) => {
-            let target = object
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|r| r.strip_prefix("#/components/schemas/"));
+            let target =
+                object.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"));
             if let Some(schema) = target.and_then(|name| plain.get(name)).cloned() {
                 object.remove("$ref");
                 for (key, inner) in schema.as_object().into_iter().flatten() {

@@ -21,9 +21,7 @@ async fn what_has_expired_goes_in_batches_and_the_rest_stays() {
     let name = format!("housekeeping_{}", Uuid::now_v7().simple());
     let database = testkit.direct().database(&name);
     let roles = ROLES.map(|role| testkit.login(role).clone());
-    migrate(&database, testkit.login("carhaul_owner"), &roles)
-        .await
-        .unwrap();
+    migrate(&database, testkit.login("carhaul_owner"), &roles).await.unwrap();
     let mut server = database.connect().await.unwrap();
     let seed = "INSERT INTO auth_failures (key, window_start, failures, strikes)
                 SELECT 'key' || n, now() - CASE WHEN n > 7 THEN interval '1 h' ELSE interval '2 days' END, 1, 0
@@ -32,44 +30,30 @@ async fn what_has_expired_goes_in_batches_and_the_rest_stays() {
 
     let db = Db::with_options(database.username(ROLE).password(testkit.login(ROLE).password.expose()));
     let clock = Clock::system();
-    let purged = purge_expired(&db, 2, &clock, clock.now() + TimeDelta::minutes(1))
-        .await
-        .unwrap();
+    let purged = purge_expired(&db, 2, &clock, clock.now() + TimeDelta::minutes(1)).await.unwrap();
     assert!(purged.complete);
     assert_eq!(purged.purged["auth_failures"], 7);
     assert_eq!(purged.purged["idempotency_keys"], 0);
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM auth_failures")
-        .fetch_one(&mut server)
-        .await
-        .unwrap();
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM auth_failures").fetch_one(&mut server).await.unwrap();
     assert_eq!(left, 2);
 
     server.close().await.unwrap();
     let mut server = testkit.direct().connect().await.unwrap();
-    server
-        .execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)")))
-        .await
-        .unwrap();
+    server.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
 }
 
 #[tokio::test]
 async fn when_time_runs_out_it_stops_and_says_so() {
     let db = Db::with_options(Database::get().await.options(ROLE));
     let clock = Clock::system();
-    let purged = purge_expired(&db, 2, &clock, clock.now() - TimeDelta::seconds(1))
-        .await
-        .unwrap();
+    let purged = purge_expired(&db, 2, &clock, clock.now() - TimeDelta::seconds(1)).await.unwrap();
     assert!(!purged.complete && purged.purged.is_empty());
 }
 
 #[tokio::test]
 async fn the_role_may_purge_and_nothing_else() {
     let mut session = Database::get().await.options(ROLE).connect().await.unwrap();
-    for statement in [
-        "SELECT FROM tenants",
-        "SELECT FROM auth_failures",
-        "DELETE FROM idempotency_keys",
-    ] {
+    for statement in ["SELECT FROM tenants", "SELECT FROM auth_failures", "DELETE FROM idempotency_keys"] {
         let error = session.execute(statement).await.unwrap_err();
         assert!(error.to_string().contains("permission denied"), "{statement}: {error}");
     }

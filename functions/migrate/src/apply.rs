@@ -32,13 +32,7 @@ pub async fn migrate(
     roles: &[Credentials],
 ) -> Result<Outcome, MigrateError> {
     let lock = roles::prepare(admin, owner, roles).await?;
-    let outcome = apply(
-        &admin
-            .clone()
-            .username(&owner.username)
-            .password(owner.password.expose()),
-    )
-    .await;
+    let outcome = apply(&admin.clone().username(&owner.username).password(owner.password.expose())).await;
     lock.close().await?;
     outcome
 }
@@ -52,23 +46,18 @@ async fn apply(owner: &PgConnectOptions) -> Result<Outcome, MigrateError> {
     let applied = MIGRATIONS.iter().filter(|migration| migration.version > before);
     let applied =
         applied.map(|migration| format!("{:04}_{}", migration.version, migration.description.replace(' ', "_")));
-    Ok(Outcome {
-        applied: applied.collect(),
-        version,
-    })
+    Ok(Outcome { applied: applied.collect(), version })
 }
 
 /// The last migration that the database has; 0 for none.
 async fn version(connection: &mut PgConnection) -> Result<i64, MigrateError> {
-    let table: Option<String> = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations')::text")
-        .fetch_one(&mut *connection)
-        .await?;
+    let table: Option<String> =
+        sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations')::text").fetch_one(&mut *connection).await?;
     if table.is_none() {
         return Ok(0);
     }
-    let version: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM public._sqlx_migrations")
-        .fetch_one(connection)
-        .await?;
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT max(version) FROM public._sqlx_migrations").fetch_one(connection).await?;
     Ok(version.unwrap_or(0))
 }
 

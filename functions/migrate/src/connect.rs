@@ -16,9 +16,7 @@ pub fn direct(database: &DatabaseConfig, credentials: &Credentials) -> PgConnect
         // "already granted", "already exists": every run says so.
         .options([("client_min_messages", "warning")]);
     match database.tls {
-        Tls::VerifyFull => options
-            .ssl_mode(PgSslMode::VerifyFull)
-            .ssl_root_cert_from_pem(RDS_CA.to_vec()),
+        Tls::VerifyFull => options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert_from_pem(RDS_CA.to_vec()),
         Tls::Disable => options.ssl_mode(PgSslMode::Disable),
     }
 }

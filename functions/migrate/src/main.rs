@@ -33,9 +33,7 @@ async fn main() -> Result<(), Error> {
     let config = &config;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         let answer = answer(config, event.payload).await;
-        answer
-            .inspect_err(|error| tracing::error!(%error, "failed"))
-            .map_err(Error::from)
+        answer.inspect_err(|error| tracing::error!(%error, "failed")).map_err(Error::from)
     }))
     .await
 }
@@ -46,11 +44,7 @@ async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, Migr
     let admin = direct(&config.database, &secrets.credentials(&config.admin_secret).await?);
     match request {
         Request::Rotate(request) => {
-            let rotation = Rotation {
-                secrets: secrets.client().await,
-                admin: &admin,
-                request: &request,
-            };
+            let rotation = Rotation { secrets: secrets.client().await, admin: &admin, request: &request };
             rotation.run().await?;
             Ok(Answer::Rotated {})
         }

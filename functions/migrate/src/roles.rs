@@ -25,10 +25,7 @@ pub(crate) async fn prepare(
 ) -> Result<PgConnection, MigrateError> {
     // The maintenance database, because the other one may not exist yet and advisory locks are per database.
     let mut server = admin.clone().database("postgres").connect().await?;
-    sqlx::query("SELECT pg_advisory_lock($1)")
-        .bind(LOCK)
-        .execute(&mut server)
-        .await?;
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut server).await?;
 
     create(&mut server, GATE).await?;
     create(&mut server, &owner.username).await?;
@@ -37,16 +34,8 @@ pub(crate) async fn prepare(
     }
     // SET so that the administrator can make it an owner and the owner can hand functions to the gate; without INHERIT, or
     // the owner would see through the gate's policies all day long.
-    run(
-        &mut server,
-        format!("GRANT {} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE", owner.username),
-    )
-    .await?;
-    run(
-        &mut server,
-        format!("GRANT {GATE} TO {} WITH INHERIT FALSE, SET TRUE", owner.username),
-    )
-    .await?;
+    run(&mut server, format!("GRANT {} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE", owner.username)).await?;
+    run(&mut server, format!("GRANT {GATE} TO {} WITH INHERIT FALSE, SET TRUE", owner.username)).await?;
 
     prepare_database(admin, &mut server, owner, roles).await?;
     for login in std::iter::once(owner).chain(roles) {
@@ -68,20 +57,13 @@ pub(crate) async fn set_password(
     check_name(&login.username)?;
     // The verifier goes to the server, never the password, so that no statement log can hold it.
     let verifier = scram_sha_256(login.password.expose().as_bytes());
-    run(
-        server,
-        format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", login.username),
-    )
-    .await?;
+    run(server, format!("ALTER ROLE {} LOGIN PASSWORD '{verifier}'", login.username)).await?;
     tracing::info!(role = login.username, "password set");
     Ok(())
 }
 
 pub(crate) async fn can_log_in(database: &PgConnectOptions, login: &Credentials) -> Result<bool, MigrateError> {
-    let options = database
-        .clone()
-        .username(&login.username)
-        .password(login.password.expose());
+    let options = database.clone().username(&login.username).password(login.password.expose());
     match options.connect().await.map_err(MigrateError::from) {
         Ok(connection) => Ok(connection.close().await.map(|()| true)?),
         Err(error) if error.sql_state().as_deref() == Some(WRONG_PASSWORD) => Ok(false),
@@ -123,16 +105,10 @@ async fn prepare_database(
         }
         connection => connection?,
     };
-    let name: String = sqlx::query_scalar("SELECT current_database()::text")
-        .fetch_one(&mut database)
-        .await?;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut database).await?;
     let (name, owner) = (quoted(&name), &owner.username);
     run(&mut database, format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC")).await?;
-    run(
-        &mut database,
-        format!("GRANT CONNECT, CREATE ON DATABASE {name} TO {owner}"),
-    )
-    .await?;
+    run(&mut database, format!("GRANT CONNECT, CREATE ON DATABASE {name} TO {owner}")).await?;
     run(&mut database, format!("ALTER SCHEMA public OWNER TO {owner}")).await?;
     run(&mut database, format!("ALTER ROLE {owner} SET lock_timeout = '5s'")).await?;
     for role in roles {
@@ -153,21 +129,13 @@ async fn limit(database: &mut PgConnection, name: &str, role: &str) -> Result<()
     run(database, format!("GRANT CONNECT ON DATABASE {name} TO {role}")).await?;
     run(database, format!("ALTER ROLE {role} SET statement_timeout = '25s'")).await?;
     run(database, format!("ALTER ROLE {role} SET lock_timeout = '5s'")).await?;
-    run(
-        database,
-        format!("ALTER ROLE {role} SET idle_in_transaction_session_timeout = '30s'"),
-    )
-    .await
+    run(database, format!("ALTER ROLE {role} SET idle_in_transaction_session_timeout = '30s'")).await
 }
 
 /// Role names go into statements as they are; they are ours, and plain.
 fn check_name(role: &str) -> Result<(), MigrateError> {
     let plain = role.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if role.starts_with("carhaul_") && plain {
-        Ok(())
-    } else {
-        Err(MigrateError::UnknownRole(role.to_owned()))
-    }
+    if role.starts_with("carhaul_") && plain { Ok(()) } else { Err(MigrateError::UnknownRole(role.to_owned())) }
 }
 
 fn quoted(name: &str) -> String {

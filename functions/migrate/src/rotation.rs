@@ -49,9 +49,8 @@ pub struct Rotation<'a> {
 impl Rotation<'_> {
     pub async fn run(&self) -> Result<(), MigrateError> {
         let secret = self.describe().await?;
-        let stages = secret
-            .version_ids_to_stages()
-            .and_then(|versions| versions.get(&self.request.client_request_token));
+        let stages =
+            secret.version_ids_to_stages().and_then(|versions| versions.get(&self.request.client_request_token));
         match stages {
             None => return Err(refused("the secret has no such version")),
             Some(stages) if stages.iter().any(|stage| stage == CURRENT) => return Ok(()),
@@ -70,21 +69,13 @@ impl Rotation<'_> {
         if self.text(PENDING).await?.is_some() {
             return Ok(());
         }
-        let current = self
-            .text(CURRENT)
-            .await?
-            .ok_or_else(|| refused("the secret has no current version"))?;
+        let current = self.text(CURRENT).await?.ok_or_else(|| refused("the secret has no current version"))?;
         let mut content: Map<String, Value> =
             serde_json::from_str(&current).map_err(|_| refused("the secret is not a JSON object"))?;
         content.insert("password".to_owned(), Value::String(new_password()?));
         let put = self.secrets.put_secret_value().secret_id(&self.request.secret_id);
-        let put = put
-            .client_request_token(&self.request.client_request_token)
-            .version_stages(PENDING);
-        put.secret_string(Value::Object(content).to_string())
-            .send()
-            .await
-            .map_err(failed)?;
+        let put = put.client_request_token(&self.request.client_request_token).version_stages(PENDING);
+        put.secret_string(Value::Object(content).to_string()).send().await.map_err(failed)?;
         Ok(())
     }
 
@@ -106,60 +97,33 @@ impl Rotation<'_> {
         let mut server = self.admin.connect().await?;
         let exists = roles::exists(&mut server, &login.username).await?;
         server.close().await?;
-        if exists {
-            Err(refused("the database refuses the new password"))
-        } else {
-            Ok(())
-        }
+        if exists { Err(refused("the database refuses the new password")) } else { Ok(()) }
     }
 
     async fn finish_secret(&self, secret: &DescribeSecretOutput) -> Result<(), MigrateError> {
         let is_current = |stages: &[String]| stages.iter().any(|stage| stage == CURRENT);
         let mut versions = secret.version_ids_to_stages().into_iter().flatten();
-        let current = versions
-            .find(|(_, stages)| is_current(stages))
-            .map(|(version, _)| version.clone());
-        let update = self
-            .secrets
-            .update_secret_version_stage()
-            .secret_id(&self.request.secret_id);
-        let update = update
-            .version_stage(CURRENT)
-            .move_to_version_id(&self.request.client_request_token);
-        update
-            .set_remove_from_version_id(current)
-            .send()
-            .await
-            .map_err(failed)?;
+        let current = versions.find(|(_, stages)| is_current(stages)).map(|(version, _)| version.clone());
+        let update = self.secrets.update_secret_version_stage().secret_id(&self.request.secret_id);
+        let update = update.version_stage(CURRENT).move_to_version_id(&self.request.client_request_token);
+        update.set_remove_from_version_id(current).send().await.map_err(failed)?;
         tracing::info!(secret = self.request.secret_id, "password rotated");
         Ok(())
     }
 
     async fn describe(&self) -> Result<DescribeSecretOutput, MigrateError> {
-        self.secrets
-            .describe_secret()
-            .secret_id(&self.request.secret_id)
-            .send()
-            .await
-            .map_err(failed)
+        self.secrets.describe_secret().secret_id(&self.request.secret_id).send().await.map_err(failed)
     }
 
     async fn pending(&self) -> Result<Credentials, MigrateError> {
-        let text = self
-            .text(PENDING)
-            .await?
-            .ok_or_else(|| refused("the secret has no pending version"))?;
+        let text = self.text(PENDING).await?.ok_or_else(|| refused("the secret has no pending version"))?;
         Ok(Credentials::parse(&self.request.secret_id, &text)?)
     }
 
     /// The secret's text at a stage, if it has one there; the pending one is that of this rotation.
     async fn text(&self, stage: &str) -> Result<Option<String>, MigrateError> {
         let version = (stage == PENDING).then(|| self.request.client_request_token.clone());
-        let get = self
-            .secrets
-            .get_secret_value()
-            .secret_id(&self.request.secret_id)
-            .version_stage(stage);
+        let get = self.secrets.get_secret_value().secret_id(&self.request.secret_id).version_stage(stage);
         match get.set_version_id(version).send().await {
             Ok(value) => Ok(value.secret_string),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),

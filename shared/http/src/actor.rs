@@ -61,11 +61,7 @@ async fn authenticate(parts: &Parts, verifier: &TokenVerifier) -> Result<Actor> 
         Credential::ApiKey(key) => Verified::ApiKey { hash: key.hash() },
     };
     let request_id = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
-    Ok(Actor {
-        credential,
-        tenant: tenant(&parts.headers)?,
-        request_id,
-    })
+    Ok(Actor { credential, tenant: tenant(&parts.headers)?, request_id })
 }
 
 fn tenant(headers: &HeaderMap) -> Result<Option<TenantId>> {
@@ -73,6 +69,5 @@ fn tenant(headers: &HeaderMap) -> Result<Option<TenantId>> {
         return Ok(None);
     };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    id.map(|id| Some(TenantId(id)))
-        .ok_or_else(|| Error::invalid("Tenant-Id", "must be the UUID of a carrier"))
+    id.map(|id| Some(TenantId(id))).ok_or_else(|| Error::invalid("Tenant-Id", "must be the UUID of a carrier"))
 }

@@ -36,20 +36,12 @@ impl Answer {
 
     /// 204.
     pub fn no_content() -> Self {
-        Self {
-            status: StatusCode::NO_CONTENT,
-            headers: Vec::new(),
-            body: String::new(),
-        }
+        Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: String::new() }
     }
 
     fn with_body(status: StatusCode, body: &impl Serialize) -> Result<Self> {
         let body = serde_json::to_string(body).map_err(Error::internal)?;
-        Ok(Self {
-            status,
-            headers: Vec::new(),
-            body,
-        })
+        Ok(Self { status, headers: Vec::new(), body })
     }
 
     #[must_use]
@@ -68,11 +60,8 @@ impl Answer {
     }
 
     fn to_stored(&self) -> StoredAnswer {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), Value::from(value.as_str())))
-            .collect();
+        let headers =
+            self.headers.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))).collect();
         StoredAnswer {
             status: i16::try_from(self.status.as_u16()).unwrap_or(i16::MAX),
             headers: Value::Object(headers),
@@ -88,15 +77,8 @@ impl Answer {
             .filter_map(|(name, value)| Some((name.parse().ok()?, value.as_str()?.to_owned())))
             .collect();
         headers.push((HeaderName::from_static("idempotency-replayed"), "true".to_owned()));
-        let status = u16::try_from(stored.status)
-            .ok()
-            .and_then(|s| StatusCode::from_u16(s).ok())
-            .unwrap_or_default();
-        Self {
-            status,
-            headers,
-            body: stored.body,
-        }
+        let status = u16::try_from(stored.status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or_default();
+        Self { status, headers, body: stored.body }
     }
 }
 

@@ -40,15 +40,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Post<T> {
         let bytes = read(&parts.headers, body).await?;
         let key = idempotency_key(&parts.headers)?.map(|key| {
             let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-            let tenant = parts
-                .headers
-                .get("tenant-id")
-                .map_or(&b""[..], |value| value.as_bytes());
+            let tenant = parts.headers.get("tenant-id").map_or(&b""[..], |value| value.as_bytes());
             let fingerprint = [parts.method.as_str().as_bytes(), target.as_bytes(), tenant, &bytes];
-            IdempotencyKey {
-                key,
-                request_hash: sha256_hex(&fingerprint),
-            }
+            IdempotencyKey { key, request_hash: sha256_hex(&fingerprint) }
         });
         let body = parse(if bytes.is_empty() { b"{}" } else { &bytes })?;
         Ok(Self { body, key })
@@ -56,23 +50,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Post<T> {
 }
 
 async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
-    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "The body is larger than 1 MB",
-        )
-    })?;
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let bytes = to_bytes(body, MAX_BODY)
+        .await
+        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB"))?;
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let json = matches!(essence.as_str(), "application/json" | "application/merge-patch+json");
     if !bytes.is_empty() && !json {
         return Err(Refusal::new(
@@ -94,8 +76,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
             e => Failure::from(Refusal::malformed(format!("the body is not JSON: {e}"))),
         }
     })?;
-    json.end()
-        .map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
+    json.end().map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
     Ok(value)
 }
 
@@ -115,8 +96,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 /// What serde says, without its position in the text: the pointer says where.
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ")
-        .map_or(text.clone(), |(message, _)| message.to_owned())
+    text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {

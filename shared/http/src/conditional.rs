@@ -23,11 +23,7 @@ impl IfMatch {
     /// # Errors
     /// [`Error::VersionRequired`], [`Error::Stale`].
     pub fn required(self) -> Result<Option<i64>> {
-        if self == Self::Absent {
-            Err(Error::VersionRequired)
-        } else {
-            self.optional()
-        }
+        if self == Self::Absent { Err(Error::VersionRequired) } else { self.optional() }
     }
 
     /// For moves, which check the state by themselves.

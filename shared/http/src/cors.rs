@@ -11,19 +11,7 @@ pub fn layer(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])
-        .allow_headers(names(&[
-            "authorization",
-            "content-type",
-            "if-match",
-            "idempotency-key",
-            "tenant-id",
-        ]))
-        .expose_headers(names(&[
-            "etag",
-            "location",
-            "request-id",
-            "retry-after",
-            "idempotency-replayed",
-        ]))
+        .allow_headers(names(&["authorization", "content-type", "if-match", "idempotency-key", "tenant-id"]))
+        .expose_headers(names(&["etag", "location", "request-id", "retry-after", "idempotency-replayed"]))
         .max_age(Duration::from_secs(3600))
 }

@@ -27,10 +27,7 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("none".to_owned(), |path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
 
     let attempt = Attempt::of(&request);
 
@@ -47,10 +44,7 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
     if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
         response.headers_mut().insert("request-id", value);
     }
-    response
-        .headers_mut()
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status().as_u16();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     match cause {
@@ -91,9 +85,7 @@ fn write_problem(response: &mut Response, id: RequestId) -> Option<String> {
     problem.request_id = Some(id.0.to_string());
     if let Ok(body) = serde_json::to_vec(&problem) {
         *response.body_mut() = Body::from(body);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     cause

@@ -58,11 +58,7 @@ impl Refusal {
             errors: Vec::new(),
             more: BTreeMap::new(),
         };
-        Self {
-            problem,
-            headers: Vec::new(),
-            cause: None,
-        }
+        Self { problem, headers: Vec::new(), cause: None }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -80,8 +76,7 @@ impl Refusal {
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers
-            .extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
@@ -115,17 +110,11 @@ impl From<Error> for Failure {
 fn refuse(error: Error) -> Refusal {
     match error {
         Error::Unauthenticated(detail) => {
-            let challenge = format!(
-                "Bearer error=\"invalid_token\", error_description=\"{}\"",
-                detail.replace(['"', '\\'], "'")
-            );
-            Refusal::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "A valid credential is needed",
-            )
-            .detail(detail)
-            .header(header::WWW_AUTHENTICATE, &challenge)
+            let challenge =
+                format!("Bearer error=\"invalid_token\", error_description=\"{}\"", detail.replace(['"', '\\'], "'"));
+            Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed")
+                .detail(detail)
+                .header(header::WWW_AUTHENTICATE, &challenge)
         }
         Error::Forbidden(detail) => {
             Refusal::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this").detail(detail)
@@ -134,71 +123,43 @@ fn refuse(error: Error) -> Refusal {
             Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail(format!("there is no such {what}"))
         }
         Error::Conflict { code, detail, allowed } => {
-            let refusal = Refusal::new(
-                StatusCode::CONFLICT,
-                "conflict",
-                "The present state does not allow this",
-            )
-            .detail(detail)
-            .with("code", code);
-            if allowed.is_empty() {
-                refusal
-            } else {
-                refusal.with("allowed", allowed)
-            }
+            let refusal = Refusal::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this")
+                .detail(detail)
+                .with("code", code);
+            if allowed.is_empty() { refusal } else { refusal.with("allowed", allowed) }
         }
         Error::Invalid(errors) => {
             let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The input is invalid");
             refusal.problem.errors = errors;
             refusal
         }
-        Error::Stale => Refusal::new(
-            StatusCode::PRECONDITION_FAILED,
-            "stale",
-            "It has changed since you read it",
-        )
-        .detail("read it again and send its new ETag in If-Match"),
-        Error::VersionRequired => Refusal::new(
-            StatusCode::PRECONDITION_REQUIRED,
-            "version_required",
-            "If-Match is required",
-        )
-        .detail("send the ETag of the version that you mean to change in If-Match"),
-        Error::OverLimit(limit) => Refusal::new(
-            StatusCode::PAYMENT_REQUIRED,
-            "over_limit",
-            "The plan's limit is used up",
-        )
-        .detail(format!(
-            "your plan allows {} {}",
-            limit.max,
-            limit.limit.replace('_', " ")
-        ))
-        .with("limit", limit.limit)
-        .with("max", limit.max)
-        .with("used", limit.used)
-        .with("resets_at", json!(limit.resets_at)),
+        Error::Stale => Refusal::new(StatusCode::PRECONDITION_FAILED, "stale", "It has changed since you read it")
+            .detail("read it again and send its new ETag in If-Match"),
+        Error::VersionRequired => {
+            Refusal::new(StatusCode::PRECONDITION_REQUIRED, "version_required", "If-Match is required")
+                .detail("send the ETag of the version that you mean to change in If-Match")
+        }
+        Error::OverLimit(limit) => {
+            Refusal::new(StatusCode::PAYMENT_REQUIRED, "over_limit", "The plan's limit is used up")
+                .detail(format!("your plan allows {} {}", limit.max, limit.limit.replace('_', " ")))
+                .with("limit", limit.limit)
+                .with("max", limit.max)
+                .with("used", limit.used)
+                .with("resets_at", json!(limit.resets_at))
+        }
         Error::Throttled { retry_after_seconds } => {
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")
                 .detail(format!("try again in {retry_after_seconds} s"))
                 .retry_after(retry_after_seconds)
         }
-        Error::Unavailable {
-            detail,
-            retry_after_seconds,
-        } => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Temporarily unavailable",
-        )
-        .detail(detail)
-        .retry_after(retry_after_seconds),
+        Error::Unavailable { detail, retry_after_seconds } => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
+                .detail(detail)
+                .retry_after(retry_after_seconds)
+        }
         Error::AnsweredBefore(_) | Error::Internal(_) => {
-            let mut refusal = Refusal::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong on our side",
-            );
+            let mut refusal =
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side");
             refusal.cause = Some(error.to_string());
             refusal
         }
@@ -233,9 +194,5 @@ pub async fn no_route() -> Refusal {
 
 /// A route, and not this method.
 pub async fn no_method() -> Refusal {
-    Refusal::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "This address does not take this method",
-    )
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method")
 }

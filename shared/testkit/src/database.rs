@@ -11,13 +11,7 @@ use tokio::sync::OnceCell;
 use crate::keys::encode;
 
 const OWNER: &str = "carhaul_owner";
-const ROLES: [&str; 5] = [
-    "carhaul_api",
-    "carhaul_billing",
-    "carhaul_ai",
-    "carhaul_realtime",
-    "carhaul_housekeeping",
-];
+const ROLES: [&str; 5] = ["carhaul_api", "carhaul_billing", "carhaul_ai", "carhaul_realtime", "carhaul_housekeeping"];
 const READY: &str = "migrated";
 
 /// All tests share one database, in which each makes tenants of its own. It is created by the code of the function
@@ -41,10 +35,7 @@ impl Database {
 
     /// How `role` connects through the pooler.
     pub fn options(&self, role: &str) -> PgConnectOptions {
-        let (host, port) = self
-            .pooler
-            .rsplit_once(':')
-            .expect("CARHAUL_TEST_POOLER reads host:port");
+        let (host, port) = self.pooler.rsplit_once(':').expect("CARHAUL_TEST_POOLER reads host:port");
         self.options_at(role, host, port.parse().expect("CARHAUL_TEST_POOLER reads host:port"))
     }
 
@@ -76,9 +67,7 @@ impl Database {
 
     /// The login of `carhaul_owner` or of a function's role.
     pub fn login(&self, role: &str) -> &Credentials {
-        self.logins
-            .get(role)
-            .unwrap_or_else(|| panic!("{role} is no role of ours"))
+        self.logins.get(role).unwrap_or_else(|| panic!("{role} is no role of ours"))
     }
 
     async fn prepare() -> Self {
@@ -91,10 +80,7 @@ impl Database {
             pooler: variable("CARHAUL_TEST_POOLER"),
             logins: std::iter::once(OWNER).chain(ROLES).map(login).collect(),
         };
-        database
-            .migrate_once()
-            .await
-            .expect("the test database can be migrated");
+        database.migrate_once().await.expect("the test database can be migrated");
         database
     }
 
@@ -103,16 +89,12 @@ impl Database {
     async fn migrate_once(&self) -> Result<(), Box<dyn std::error::Error>> {
         let mut server = self.admin.clone().database("postgres").connect().await?;
         let state = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1";
-        let state: Option<Option<String>> = sqlx::query_scalar(state)
-            .bind(&self.name)
-            .fetch_optional(&mut server)
-            .await?;
+        let state: Option<Option<String>> =
+            sqlx::query_scalar(state).bind(&self.name).fetch_optional(&mut server).await?;
         if state.flatten().as_deref() != Some(READY) {
             let roles: Vec<Credentials> = ROLES.iter().map(|role| self.login(role).clone()).collect();
             carhaul_migrate::migrate(&self.direct(), self.login(OWNER), &roles).await?;
-            server
-                .execute(AssertSqlSafe(format!("COMMENT ON DATABASE {} IS '{READY}'", self.name)))
-                .await?;
+            server.execute(AssertSqlSafe(format!("COMMENT ON DATABASE {} IS '{READY}'", self.name))).await?;
         }
         Ok(server.close().await?)
     }
@@ -123,10 +105,7 @@ fn password(role: &str, url: &str) -> String {
     encode(digest(&SHA256, format!("{role} {url}").as_bytes()))
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tests are told here where their database is; nothing deployed reads it"
-)]
+#[allow(clippy::disallowed_methods, reason = "tests are told here where their database is; nothing deployed reads it")]
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `eval \"$(make -s test-db)\"` first"))
 }

@@ -5,10 +5,8 @@ use serde_json::{Map, Value, json};
 /// `path` may have a query. Header names are sent in lower case, as the gateway does.
 pub fn http_event(method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Value {
     let (raw_path, query) = path.split_once('?').unwrap_or((path, ""));
-    let mut sent: Map<String, Value> = headers
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), Value::from(*value)))
-        .collect();
+    let mut sent: Map<String, Value> =
+        headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), Value::from(*value))).collect();
     sent.entry("host").or_insert_with(|| "api.example.com".into());
     if body.is_some() {
         sent.entry("content-type").or_insert_with(|| "application/json".into());

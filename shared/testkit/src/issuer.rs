@@ -56,14 +56,9 @@ impl Issuer {
     }
 
     async fn with_key(key: SigningKey) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port on the loopback address");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on the loopback address");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let behaviour = Behaviour {
-            keys: vec![Arc::new(key)],
-            ..Behaviour::default()
-        };
+        let behaviour = Behaviour { keys: vec![Arc::new(key)], ..Behaviour::default() };
         let state = Arc::new(IssuerState {
             url: format!("http://{address}"),
             behaviour: Mutex::new(behaviour),
@@ -127,11 +122,7 @@ impl Issuer {
 
     /// From now on connections are refused.
     pub async fn stop(&self) {
-        let server = self
-            .server
-            .lock()
-            .expect("no test panics while it holds this lock")
-            .take();
+        let server = self.server.lock().expect("no test panics while it holds this lock").take();
         if let Some(server) = server {
             server.abort();
             // Its socket is closed once it is gone.
@@ -208,12 +199,7 @@ async fn keys(State(issuer): State<Arc<IssuerState>>) -> Response {
     issuer.key_fetches.fetch_add(1, Ordering::SeqCst);
     let keys: Vec<Value> = {
         let behaviour = issuer.behaviour();
-        behaviour
-            .keys
-            .iter()
-            .map(|key| key.jwk())
-            .chain(behaviour.extra_keys.iter().cloned())
-            .collect()
+        behaviour.keys.iter().map(|key| key.jwk()).chain(behaviour.extra_keys.iter().cloned()).collect()
     };
     issuer.answer(json!({"keys": keys})).await
 }

@@ -26,19 +26,13 @@ impl SigningKey {
     /// 2048 bits, for RS256.
     pub fn rsa() -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("key generation does not fail");
-        Self {
-            id: random_id(),
-            pair: Pair::Rsa(pair),
-        }
+        Self { id: random_id(), pair: Pair::Rsa(pair) }
     }
 
     /// On P-256, for ES256.
     pub fn ec() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("key generation does not fail");
-        Self {
-            id: random_id(),
-            pair: Pair::Ec(pair),
-        }
+        Self { id: random_id(), pair: Pair::Ec(pair) }
     }
 
     /// A new key of the same kind.
@@ -86,14 +80,8 @@ impl SigningKey {
             Pair::Ec(pair) => pair.public_key().as_der().map(|der| der.as_ref().to_vec()),
         };
         let body = base64::prelude::BASE64_STANDARD.encode(der.expect("a public key can be encoded"));
-        let lines: Vec<&str> = (0..body.len())
-            .step_by(64)
-            .map(|at| &body[at..(at + 64).min(body.len())])
-            .collect();
-        format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        )
+        let lines: Vec<&str> = (0..body.len()).step_by(64).map(|at| &body[at..(at + 64).min(body.len())]).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
     /// Signs as RS256, RS384, PS256 or ES256, whichever the kind of key knows.
@@ -106,15 +94,12 @@ impl SigningKey {
                     _ => &RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
-                    .expect("signing does not fail");
+                pair.sign(encoding, &SystemRandom::new(), message, &mut signature).expect("signing does not fail");
                 signature
             }
-            Pair::Ec(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .expect("signing does not fail")
-                .as_ref()
-                .to_vec(),
+            Pair::Ec(pair) => {
+                pair.sign(&SystemRandom::new(), message).expect("signing does not fail").as_ref().to_vec()
+            }
         }
     }
 }

@@ -97,27 +97,14 @@ impl LambdaRuntime {
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         let mut command = Command::new(bootstrap);
         command.env_clear().envs(lambda_environment(&address));
-        command.envs(
-            environment
-                .into_iter()
-                .map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned())),
-        );
         command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .envs(environment.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned())));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let spawned_at = Instant::now();
         let mut child = command.spawn().map_err(RuntimeError::Spawn)?;
         let stderr = child.stderr.take().expect("it was piped just now");
         let log = tokio::spawn(keep_log(BufReader::new(stderr), Arc::clone(&shared)));
-        Ok(Self {
-            shared,
-            events,
-            child,
-            spawned_at,
-            tasks: vec![server, log],
-        })
+        Ok(Self { shared, events, child, spawned_at, tasks: vec![server, log] })
     }
 
     /// Waits for the function's first request for an event; gives the time from the start of the process.
@@ -137,11 +124,7 @@ impl LambdaRuntime {
     pub async fn invoke(&mut self, event: &Value) -> Result<Answer, RuntimeError> {
         let (answer, finished) = oneshot::channel();
         let started = Instant::now();
-        let invocation = Invocation {
-            id: Uuid::now_v7().to_string(),
-            event: event.to_string(),
-            answer,
-        };
+        let invocation = Invocation { id: Uuid::now_v7().to_string(), event: event.to_string(), answer };
         self.events.send(invocation).map_err(|_| self.gone())?;
         let finished = tokio::select! {
             finished = tokio::time::timeout(INVOCATION_DEADLINE, finished) => finished.ok().and_then(Result::ok),
@@ -152,10 +135,7 @@ impl LambdaRuntime {
             serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes).into_owned()))
         };
         let result = finished.result.map(parse).map_err(parse);
-        Ok(Answer {
-            result,
-            elapsed: finished.at.duration_since(started),
-        })
+        Ok(Answer { result, elapsed: finished.at.duration_since(started) })
     }
 
     /// The lines that the function has written to stderr so far.
@@ -169,9 +149,7 @@ impl LambdaRuntime {
     }
 
     fn gone(&self) -> RuntimeError {
-        RuntimeError::Gone {
-            log: self.log().join("\n"),
-        }
+        RuntimeError::Gone { log: self.log().join("\n") }
     }
 }
 
@@ -207,10 +185,7 @@ impl Shared {
     }
 
     fn finish(&self, id: &str, result: Result<Bytes, Bytes>) -> StatusCode {
-        let finished = Finished {
-            at: Instant::now(),
-            result,
-        };
+        let finished = Finished { at: Instant::now(), result };
         // A caller that no longer waits is none of the function's business.
         match self.waiting().remove(id).map(|waiting| waiting.send(finished)) {
             Some(_) => StatusCode::ACCEPTED,
@@ -220,10 +195,7 @@ impl Shared {
 }
 
 fn lambda_environment(runtime_api: &str) -> Vec<(String, String)> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the search path of this machine is no setting of ours"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the search path of this machine is no setting of ours")]
     let path = std::env::var("PATH").unwrap_or_default();
     let fixed = [
         ("PATH", path.as_str()),
@@ -255,9 +227,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
-    shared
-        .first_poll
-        .send_if_modified(|poll| poll.is_none() && poll.replace(Instant::now()).is_none());
+    shared.first_poll.send_if_modified(|poll| poll.is_none() && poll.replace(Instant::now()).is_none());
     let Some(Invocation { id, event, answer }) = shared.queue.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };
@@ -266,10 +236,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", deadline_ms()),
         ("lambda-runtime-invoked-function-arn", FUNCTION_ARN.to_owned()),
-        (
-            "lambda-runtime-trace-id",
-            "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned(),
-        ),
+        ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000;Sampled=0".to_owned()),
         ("content-type", "application/json".to_owned()),
     ];
     (headers, event).into_response()
@@ -297,7 +264,5 @@ async fn keep_log(stderr: BufReader<tokio::process::ChildStderr>, shared: Arc<Sh
 
 #[allow(clippy::disallowed_methods, reason = "the function compares it with the real time")]
 fn deadline_ms() -> String {
-    (chrono::Utc::now() + INVOCATION_DEADLINE)
-        .timestamp_millis()
-        .to_string()
+    (chrono::Utc::now() + INVOCATION_DEADLINE).timestamp_millis().to_string()
 }

@@ -106,28 +106,19 @@ impl TokenBuilder {
     }
 
     pub fn sign(mut self) -> String {
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "a token for a running system needs the real time"
-        )]
+        #[allow(clippy::disallowed_methods, reason = "a token for a running system needs the real time")]
         let now = self.issued_at.unwrap_or_else(Utc::now);
         self.claims.entry("iat").or_insert_with(|| now.timestamp().into());
-        self.claims
-            .entry("exp")
-            .or_insert_with(|| (now + self.lifetime).timestamp().into());
+        self.claims.entry("exp").or_insert_with(|| (now + self.lifetime).timestamp().into());
         self.claims.retain(|_, value| !value.is_null());
         self.header.retain(|_, value| !value.is_null());
-        let message = format!(
-            "{}.{}",
-            encode(json!(self.header).to_string()),
-            encode(json!(self.claims).to_string())
-        );
+        let message = format!("{}.{}", encode(json!(self.header).to_string()), encode(json!(self.claims).to_string()));
         let algorithm = self.header.get("alg").and_then(Value::as_str).unwrap_or_default();
         let signature = match &self.signature {
             Signature::Key(key) => key.sign(algorithm, message.as_bytes()),
-            Signature::Hmac(secret) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes())
-                .as_ref()
-                .to_vec(),
+            Signature::Hmac(secret) => {
+                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes()).as_ref().to_vec()
+            }
             Signature::None => Vec::new(),
         };
         format!("{message}.{}", encode(signature))

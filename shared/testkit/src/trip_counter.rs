@@ -47,9 +47,7 @@ impl TripCounter {
     /// Listens on a free port of 127.0.0.1 and forwards to `target` (`host:port`). TLS is answered with "no": what is
     /// encrypted can't be counted.
     pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port on the loopback address");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on the loopback address");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             target: target.to_owned(),
@@ -57,11 +55,7 @@ impl TripCounter {
             wire: watch::Sender::new(Wire::default()),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self {
-            address,
-            shared,
-            accepting,
-        }
+        Self { address, shared, accepting }
     }
 
     pub fn host(&self) -> String {
@@ -214,9 +208,7 @@ impl Seen {
             }
             b'S' => self.trips += 1,
             // Parse: the statement's name, then its SQL.
-            b'P' => self
-                .statements
-                .extend(body.splitn(2, |byte| *byte == 0).nth(1).and_then(text)),
+            b'P' => self.statements.extend(body.splitn(2, |byte| *byte == 0).nth(1).and_then(text)),
             _ => {}
         }
     }

@@ -6,34 +6,19 @@ use carhaul_testkit::{Database, TripCounter};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 
 async fn connect(database: &Database, counter: &TripCounter) -> Result<PgConnection, sqlx::Error> {
-    database
-        .options_at("carhaul_api", &counter.host(), counter.port())
-        .connect()
-        .await
+    database.options_at("carhaul_api", &counter.host(), counter.port()).connect().await
 }
 
 async fn add(connection: &mut PgConnection, number: i32) -> Result<i32, sqlx::Error> {
-    sqlx::query_scalar("SELECT $1 + 1")
-        .bind(number)
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("SELECT $1 + 1").bind(number).fetch_one(connection).await
 }
 
 #[tokio::test]
 async fn every_role_of_a_function_reaches_the_database_through_the_pooler() {
     let database = Database::get().await;
-    for role in [
-        "carhaul_api",
-        "carhaul_billing",
-        "carhaul_ai",
-        "carhaul_realtime",
-        "carhaul_housekeeping",
-    ] {
+    for role in ["carhaul_api", "carhaul_billing", "carhaul_ai", "carhaul_realtime", "carhaul_housekeeping"] {
         let mut connection = database.options(role).connect().await.unwrap();
-        let user: String = sqlx::query_scalar("SELECT current_user::text")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let user: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&mut connection).await.unwrap();
         assert_eq!(user, role);
     }
 }
@@ -58,12 +43,7 @@ async fn trips_are_counted_and_signing_in_is_not() {
     assert_eq!(first.statements, ["SELECT $1 + 1"]);
     counter.reset();
     assert_eq!(add(&mut connection, 2).await.unwrap(), 3);
-    assert_eq!(
-        counter.trips(),
-        1,
-        "a statement that is known already takes one trip: {:?}",
-        counter.seen()
-    );
+    assert_eq!(counter.trips(), 1, "a statement that is known already takes one trip: {:?}", counter.seen());
     counter.reset();
     connection.execute("BEGIN").await.unwrap();
     connection.execute("ROLLBACK").await.unwrap();
@@ -100,11 +80,7 @@ async fn a_stalled_wire_answers_when_it_resumes() {
     let mut connection = connect(database, &counter).await.unwrap();
     counter.stall();
     let mut answer = Box::pin(add(&mut connection, 1));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(200), &mut answer)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut answer).await.is_err());
     counter.resume();
     assert_eq!(answer.await.unwrap(), 2);
 }

@@ -16,9 +16,7 @@ use super::{Outcome, deleted};
 use crate::app::App;
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(get, update, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -40,14 +38,8 @@ struct ListQuery {
 #[utoipa::path(get, path = "/v1/customers", operation_id = "list_customers", tag = "customers", params(ListQuery),
     responses((status = OK, body = Page<Customer>)))]
 async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
-    let filter = CustomerFilter {
-        r#type: query.r#type,
-        q: query.q,
-        archived: query.archived,
-    };
-    Ok(Answer::ok(
-        &customers::list(&app.db, &actor, &filter, query.cursor.as_deref(), query.limit).await?,
-    )?)
+    let filter = CustomerFilter { r#type: query.r#type, q: query.q, archived: query.archived };
+    Ok(Answer::ok(&customers::list(&app.db, &actor, &filter, query.cursor.as_deref(), query.limit).await?)?)
 }
 
 /// Create a customer.

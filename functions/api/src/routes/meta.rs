@@ -14,10 +14,7 @@ use crate::app::App;
 use crate::{docs, openapi};
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(health))
-        .routes(routes!(api_document))
-        .routes(routes!(reference))
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(api_document)).routes(routes!(reference))
 }
 
 #[derive(Serialize, ToSchema)]

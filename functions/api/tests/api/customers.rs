@@ -16,10 +16,7 @@ async fn a_customer_is_created_read_changed_and_deleted() {
     assert_eq!(owner.get(&location).await.expect(200), customer);
 
     let patch = json!({"name": "Lakeside Brokers", "email": null, "notes": "pays late"});
-    let changed = owner
-        .send(Method::PATCH, &location, &[("if-match", "\"1\"")], Some(patch))
-        .await
-        .expect(200);
+    let changed = owner.send(Method::PATCH, &location, &[("if-match", "\"1\"")], Some(patch)).await.expect(200);
     assert_eq!(
         (&changed["name"], &changed["email"], &changed["notes"]),
         (&json!("Lakeside Brokers"), &json!(null), &json!("pays late"))
@@ -38,21 +35,10 @@ async fn another_carrier_sees_and_changes_nothing_of_it() {
     let location = format!("/v1/customers/{}", id(&customer));
 
     rival.get(&location).await.refused(404, "not_found");
-    rival
-        .patch(&location, json!({"name": "Mine"}))
-        .await
-        .refused(404, "not_found");
+    rival.patch(&location, json!({"name": "Mine"})).await.refused(404, "not_found");
     rival.delete(&location).await.refused(404, "not_found");
-    assert_eq!(
-        rival.get("/v1/customers?q=lakeside").await.expect(200)["data"],
-        json!([])
-    );
-    rival
-        .clone()
-        .of(owner.tenant.unwrap())
-        .get("/v1/customers")
-        .await
-        .refused(403, "forbidden");
+    assert_eq!(rival.get("/v1/customers?q=lakeside").await.expect(200)["data"], json!([]));
+    rival.clone().of(owner.tenant.unwrap()).get("/v1/customers").await.refused(403, "forbidden");
     assert_eq!(owner.get(&location).await.expect(200), customer);
 }
 
@@ -60,28 +46,13 @@ async fn another_carrier_sees_and_changes_nothing_of_it() {
 async fn a_stale_version_is_refused_and_a_missing_one_is_asked_for() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
-    let location = format!(
-        "/v1/customers/{}",
-        id(&owner.post("/v1/customers", a_customer()).await.expect(201))
-    );
-    owner
-        .patch(&location, json!({"phone": "859 555 0134"}))
-        .await
-        .expect(200);
+    let location = format!("/v1/customers/{}", id(&owner.post("/v1/customers", a_customer()).await.expect(201)));
+    owner.patch(&location, json!({"phone": "859 555 0134"})).await.expect(200);
 
     let stale = [("if-match", "\"1\"")];
-    owner
-        .send(Method::PATCH, &location, &stale, Some(json!({})))
-        .await
-        .refused(412, "stale");
-    owner
-        .send(Method::DELETE, &location, &stale, None)
-        .await
-        .refused(412, "stale");
-    owner
-        .send(Method::PATCH, &location, &[], Some(json!({})))
-        .await
-        .refused(428, "version_required");
+    owner.send(Method::PATCH, &location, &stale, Some(json!({}))).await.refused(412, "stale");
+    owner.send(Method::DELETE, &location, &stale, None).await.refused(412, "stale");
+    owner.send(Method::PATCH, &location, &[], Some(json!({}))).await.refused(428, "version_required");
 }
 
 #[tokio::test]
@@ -96,11 +67,7 @@ async fn bad_input_names_its_field() {
         (json!({"type": "broker", "name": "X", "nonsense": 1}), "/nonsense"),
         (json!({"type": "broker", "name": "X\u{0}"}), "/name"),
     ] {
-        assert_eq!(
-            owner.post("/v1/customers", body.clone()).await.invalid_fields(),
-            [pointer],
-            "{body}"
-        );
+        assert_eq!(owner.post("/v1/customers", body.clone()).await.invalid_fields(), [pointer], "{body}");
     }
     assert_eq!(owner.get("/v1/customers?limit=0").await.invalid_fields(), ["limit"]);
     assert_eq!(owner.get("/v1/customers?cursor=x").await.invalid_fields(), ["cursor"]);
@@ -114,10 +81,7 @@ async fn pages_follow_each_other_without_gap_or_repeat() {
     let mut created = Vec::new();
     for n in 0..5 {
         created.push(id(&owner
-            .post(
-                "/v1/customers",
-                json!({"type": "dealer", "name": format!("Dealer {n}")}),
-            )
+            .post("/v1/customers", json!({"type": "dealer", "name": format!("Dealer {n}")}))
             .await
             .expect(201)));
     }
@@ -140,38 +104,15 @@ async fn search_finds_prefixes_of_words_and_wants_all_of_them() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     let lakeside = id(&owner
-        .post(
-            "/v1/customers",
-            json!({"type": "broker", "name": "Lakeside Auto Brokers", "mc_number": "778899"}),
-        )
+        .post("/v1/customers", json!({"type": "broker", "name": "Lakeside Auto Brokers", "mc_number": "778899"}))
         .await
         .expect(201));
-    owner
-        .post("/v1/customers", json!({"type": "broker", "name": "Lakewood Motors"}))
-        .await
-        .expect(201);
-    for (q, found) in [
-        ("lake", 2),
-        ("LAKES", 1),
-        ("brok%20lake", 1),
-        ("motors%20brok", 0),
-        ("7788", 1),
-        ("side", 0),
-    ] {
-        assert_eq!(
-            ids(&owner.get(&format!("/v1/customers?q={q}")).await.expect(200)).len(),
-            found,
-            "{q}"
-        );
+    owner.post("/v1/customers", json!({"type": "broker", "name": "Lakewood Motors"})).await.expect(201);
+    for (q, found) in [("lake", 2), ("LAKES", 1), ("brok%20lake", 1), ("motors%20brok", 0), ("7788", 1), ("side", 0)] {
+        assert_eq!(ids(&owner.get(&format!("/v1/customers?q={q}")).await.expect(200)).len(), found, "{q}");
     }
-    owner
-        .patch(&format!("/v1/customers/{lakeside}"), json!({"name": "Harbor Brokers"}))
-        .await
-        .expect(200);
-    assert_eq!(
-        ids(&owner.get("/v1/customers?q=harbor").await.expect(200)),
-        [lakeside.as_str()]
-    );
+    owner.patch(&format!("/v1/customers/{lakeside}"), json!({"name": "Harbor Brokers"})).await.expect(200);
+    assert_eq!(ids(&owner.get("/v1/customers?q=harbor").await.expect(200)), [lakeside.as_str()]);
     assert!(ids(&owner.get("/v1/customers?q=lakeside").await.expect(200)).is_empty());
 }
 
@@ -188,9 +129,6 @@ async fn the_same_key_gets_the_same_answer_and_another_body_is_refused() {
     );
     assert_eq!(again.text, first.text);
     let other = json!({"type": "dealer", "name": "Other"});
-    assert_eq!(
-        owner.post_once("/v1/customers", "k1", other).await.invalid_fields(),
-        ["Idempotency-Key"]
-    );
+    assert_eq!(owner.post_once("/v1/customers", "k1", other).await.invalid_fields(), ["Idempotency-Key"]);
     assert_eq!(ids(&owner.get("/v1/customers").await.expect(200)).len(), 1);
 }

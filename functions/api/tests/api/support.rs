@@ -27,24 +27,12 @@ pub struct Instance {
 impl Instance {
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
         let verifier = TokenVerifier::new(oidc, clock.clone());
-        let app = App {
-            db: Db::with_options(options),
-            verifier,
-            clock,
-        };
-        Self {
-            router: app::service(app.clone(), &[ORIGIN.to_owned()]),
-            app,
-        }
+        let app = App { db: Db::with_options(options), verifier, clock };
+        Self { router: app::service(app.clone(), &[ORIGIN.to_owned()]), app }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("the router answers everything");
+        let response = self.router.clone().oneshot(request).await.expect("the router answers everything");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("a body is whole");
         let text = String::from_utf8(bytes.to_vec()).expect("a body is UTF-8");
@@ -69,20 +57,12 @@ impl TestApp {
         let database = Database::get().await;
         let issuer = Issuer::start().await;
         let instance = Instance::new(database.options("carhaul_api"), &oidc(&issuer), Clock::system());
-        Self {
-            issuer,
-            instance,
-            database,
-        }
+        Self { issuer, instance, database }
     }
 
     /// Another instance of the same function, with a connection of its own.
     pub fn another_instance(&self) -> Instance {
-        Instance::new(
-            self.database.options("carhaul_api"),
-            &oidc(&self.issuer),
-            Clock::system(),
-        )
+        Instance::new(self.database.options("carhaul_api"), &oidc(&self.issuer), Clock::system())
     }
 
     /// A new carrier on the plan pro, and a client that acts as its owner.
@@ -92,31 +72,16 @@ impl TestApp {
 
     pub async fn carrier_on(&self, plan: &str) -> Carrier {
         let (subject, id) = (Uuid::now_v7().to_string(), Uuid::now_v7());
-        let mut api = self
-            .database
-            .options("carhaul_api")
-            .connect()
-            .await
-            .expect("the pooler is up");
+        let mut api = self.database.options("carhaul_api").connect().await.expect("the pooler is up");
         let sql = format!(
             "BEGIN; SELECT app.sign_in('{}', '{subject}', 'owner@example.com', 'Owner', NULL); \
              SELECT app.create_tenant('{id}', 'Carrier', NULL, NULL, 'America/New_York', 'USD'); COMMIT",
             self.issuer.url()
         );
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut api)
-            .await
-            .expect("a carrier can be created");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut api).await.expect("a carrier can be created");
         let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{id}'");
-        self.superuser()
-            .await
-            .execute(AssertSqlSafe(sql))
-            .await
-            .expect("the plan exists");
-        Carrier {
-            id,
-            owner: self.client(&subject).of(id),
-        }
+        self.superuser().await.execute(AssertSqlSafe(sql)).await.expect("the plan exists");
+        Carrier { id, owner: self.client(&subject).of(id) }
     }
 
     /// A client that acts as another member of the carrier, in this role.
@@ -128,10 +93,7 @@ impl TestApp {
             self.issuer.url(),
             carrier.id
         );
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut self.superuser().await)
-            .await
-            .expect("a member can be added");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.superuser().await).await.expect("a member can be added");
         let mut client = self.client(&subject).of(carrier.id);
         client.user_id = Some(user);
         client
@@ -157,12 +119,7 @@ impl TestApp {
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
-        let row = self
-            .superuser()
-            .await
-            .fetch_one(AssertSqlSafe(sql.to_owned()))
-            .await
-            .expect("the question is SQL");
+        let row = self.superuser().await.fetch_one(AssertSqlSafe(sql.to_owned())).await.expect("the question is SQL");
         row.get(0)
     }
 }
@@ -197,18 +154,11 @@ impl Client {
     }
 
     pub fn through(&self, instance: &Instance) -> Self {
-        Self {
-            instance: instance.clone(),
-            ..self.clone()
-        }
+        Self { instance: instance.clone(), ..self.clone() }
     }
 
     pub fn with_key(&self, key: &str) -> Self {
-        Self {
-            authorization: Some(format!("Bearer {key}")),
-            tenant: None,
-            ..self.clone()
-        }
+        Self { authorization: Some(format!("Bearer {key}")), tenant: None, ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -220,8 +170,7 @@ impl Client {
     }
 
     pub async fn post_once(&self, path: &str, key: &str, body: Value) -> Reply {
-        self.send(Method::POST, path, &[("idempotency-key", key)], Some(body))
-            .await
+        self.send(Method::POST, path, &[("idempotency-key", key)], Some(body)).await
     }
 
     /// A PATCH of whatever version is there.
@@ -235,17 +184,10 @@ impl Client {
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
-        request = self
-            .authorization
-            .iter()
-            .fold(request, |request, value| request.header(header::AUTHORIZATION, value));
-        request = self
-            .tenant
-            .iter()
-            .fold(request, |request, id| request.header("tenant-id", id.to_string()));
-        request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.header(*name, *value));
+        request =
+            self.authorization.iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
+        request = self.tenant.iter().fold(request, |request, id| request.header("tenant-id", id.to_string()));
+        request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let body = match body {
             None => Body::empty(),
             Some(body) => {
@@ -253,9 +195,7 @@ impl Client {
                 Body::from(body.to_string())
             }
         };
-        self.instance
-            .send(request.body(body).expect("a test writes good requests"))
-            .await
+        self.instance.send(request.body(body).expect("a test writes good requests")).await
     }
 }
 
@@ -278,12 +218,7 @@ impl Reply {
     /// A problem of this status and kind.
     #[track_caller]
     pub fn refused(self, status: u16, kind: &str) -> Value {
-        assert_eq!(
-            self.headers[header::CONTENT_TYPE],
-            "application/problem+json",
-            "{}",
-            self.text
-        );
+        assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json", "{}", self.text);
         let problem = self.expect(status);
         assert_eq!(problem["type"], format!("urn:carhaul:problem:{kind}"), "{problem}");
         assert!(problem["request_id"].is_string(), "{problem}");
@@ -295,10 +230,7 @@ impl Reply {
     pub fn invalid_fields(self) -> Vec<String> {
         let problem = self.refused(422, "invalid");
         let errors = problem["errors"].as_array().expect("an invalid input names its fields");
-        errors
-            .iter()
-            .map(|e| e["pointer"].as_str().unwrap_or_default().to_owned())
-            .collect()
+        errors.iter().map(|e| e["pointer"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     pub fn etag(&self) -> &str {
@@ -311,12 +243,7 @@ pub fn id(value: &Value) -> String {
 }
 
 pub fn ids(page: &Value) -> Vec<String> {
-    page["data"]
-        .as_array()
-        .expect("a page has data")
-        .iter()
-        .map(id)
-        .collect()
+    page["data"].as_array().expect("a page has data").iter().map(id).collect()
 }
 
 pub fn a_customer() -> Value {

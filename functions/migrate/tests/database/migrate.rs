@@ -23,11 +23,7 @@ async fn a_database_that_is_not_there_is_created_and_migrated_and_the_second_run
     let second = setup.migrate().await.unwrap();
     assert!(second.applied.is_empty());
     assert_eq!(second.version, first.version);
-    assert_eq!(
-        verifiers(&mut server, &setup).await,
-        before,
-        "a password that works is not set again"
-    );
+    assert_eq!(verifiers(&mut server, &setup).await, before, "a password that works is not set again");
 }
 
 #[tokio::test]
@@ -36,10 +32,7 @@ async fn of_two_runs_at_once_one_migrates_and_the_other_waits() {
     let (one, other) = tokio::join!(setup.migrate(), setup.migrate());
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(one.version, other.version);
-    assert_eq!(
-        one.applied.len() + other.applied.len(),
-        usize::try_from(one.version).unwrap()
-    );
+    assert_eq!(one.applied.len() + other.applied.len(), usize::try_from(one.version).unwrap());
     setup.clean_up().await;
 }
 
@@ -49,14 +42,7 @@ async fn an_administrator_who_is_no_superuser_is_enough() {
     let (admin, new_role) = (spare_role(), spare_role());
     let mut setup = Setup::with(&new_role).await;
     let mut server = superuser().await.connect().await.unwrap();
-    execute(
-        &mut server,
-        format!(
-            "CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD 'admin'",
-            admin.username
-        ),
-    )
-    .await;
+    execute(&mut server, format!("CREATE ROLE {} LOGIN CREATEROLE CREATEDB PASSWORD 'admin'", admin.username)).await;
     // What Postgres gives to the one who creates a role; here, unlike on RDS, they exist already.
     let existing = ["carhaul_gate", "carhaul_owner"].into_iter().chain(ROLES);
     for role in existing.clone() {
@@ -81,11 +67,9 @@ async fn a_role_has_its_settings_and_a_changed_password_counts_from_the_next_run
     setup.migrate().await.unwrap();
 
     let mut session = log_in(&setup.database, &first).await.unwrap();
-    for (setting, expected) in [
-        ("statement_timeout", "25s"),
-        ("lock_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "30s"),
-    ] {
+    for (setting, expected) in
+        [("statement_timeout", "25s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")]
+    {
         let query = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
         let value: String = query.fetch_one(&mut session).await.unwrap();
         assert_eq!(value, expected, "{setting}");
@@ -107,9 +91,7 @@ async fn nobody_who_was_not_given_the_database_gets_in() {
     let name = spare_role().username;
     let mut server = superuser().await.connect().await.unwrap();
     execute(&mut server, format!("CREATE ROLE {} LOGIN PASSWORD 'stranger'", name)).await;
-    let error = log_in(&setup.database, &Credentials::new(name.clone(), "stranger"))
-        .await
-        .unwrap_err();
+    let error = log_in(&setup.database, &Credentials::new(name.clone(), "stranger")).await.unwrap_err();
     assert!(error.to_string().contains("permission denied for database"), "{error}");
     setup.clean_up().await;
     execute(&mut server, format!("DROP ROLE {name}")).await;
@@ -119,11 +101,7 @@ async fn nobody_who_was_not_given_the_database_gets_in() {
 async fn a_role_that_could_bypass_row_level_security_is_refused() {
     let privileged = spare_role();
     let mut server = superuser().await.connect().await.unwrap();
-    execute(
-        &mut server,
-        format!("CREATE ROLE {} LOGIN BYPASSRLS", privileged.username),
-    )
-    .await;
+    execute(&mut server, format!("CREATE ROLE {} LOGIN BYPASSRLS", privileged.username)).await;
     let setup = Setup::with(&privileged).await;
     let error = setup.migrate().await.unwrap_err();
     assert!(matches!(error, MigrateError::Privileged(name) if name == privileged.username));
@@ -132,18 +110,8 @@ async fn a_role_that_could_bypass_row_level_security_is_refused() {
 
 #[tokio::test]
 async fn a_role_name_that_is_not_plain_never_reaches_a_statement() {
-    for name in [
-        "postgres",
-        "carhaul_x; DROP ROLE carhaul_api",
-        "carhaul_\"x",
-        "carhaul_X",
-        "",
-    ] {
-        let error = Setup::with(&Credentials::new(name, "password"))
-            .await
-            .migrate()
-            .await
-            .unwrap_err();
+    for name in ["postgres", "carhaul_x; DROP ROLE carhaul_api", "carhaul_\"x", "carhaul_X", ""] {
+        let error = Setup::with(&Credentials::new(name, "password")).await.migrate().await.unwrap_err();
         assert!(matches!(error, MigrateError::UnknownRole(_)), "{name}: {error}");
     }
 }

@@ -16,12 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::support::{Setup, log_in, spare_role, superuser};
 
-const STEPS: [Step; 4] = [
-    Step::CreateSecret,
-    Step::SetSecret,
-    Step::TestSecret,
-    Step::FinishSecret,
-];
+const STEPS: [Step; 4] = [Step::CreateSecret, Step::SetSecret, Step::TestSecret, Step::FinishSecret];
 
 /// Versions by id: the text, if any, and the stages.
 type Versions = BTreeMap<String, (Option<String>, Vec<String>)>;
@@ -34,10 +29,7 @@ impl Vault {
     fn about_to_rotate(current: &Credentials) -> Self {
         let text = json!({"username": current.username, "password": current.password.expose(), "note": "stays"});
         let versions = Versions::from([
-            (
-                "old".to_owned(),
-                (Some(text.to_string()), vec!["AWSCURRENT".to_owned()]),
-            ),
+            ("old".to_owned(), (Some(text.to_string()), vec!["AWSCURRENT".to_owned()])),
             ("new".to_owned(), (None, vec!["AWSPENDING".to_owned()])),
         ]);
         Self(Arc::new(Mutex::new(versions)))
@@ -45,10 +37,7 @@ impl Vault {
 
     fn text(&self, stage: &str) -> Option<String> {
         let versions = self.0.lock().unwrap();
-        versions
-            .values()
-            .find(|(_, stages)| stages.iter().any(|s| s == stage))
-            .and_then(|(text, _)| text.clone())
+        versions.values().find(|(_, stages)| stages.iter().any(|s| s == stage)).and_then(|(text, _)| text.clone())
     }
 
     fn credentials(&self, stage: &str) -> Credentials {
@@ -71,13 +60,7 @@ impl Vault {
 
 async fn answer(State(vault): State<Vault>, headers: HeaderMap, body: String) -> (StatusCode, Json<Value>) {
     let request: Value = serde_json::from_str(&body).unwrap();
-    let operation = headers["x-amz-target"]
-        .to_str()
-        .unwrap()
-        .rsplit('.')
-        .next()
-        .unwrap()
-        .to_owned();
+    let operation = headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap().to_owned();
     let mut versions = vault.0.lock().unwrap();
     let found = match operation.as_str() {
         "DescribeSecret" => {
@@ -87,14 +70,10 @@ async fn answer(State(vault): State<Vault>, headers: HeaderMap, body: String) ->
         "GetSecretValue" => versions.iter().find_map(|(id, (text, stages))| {
             let right_version = request["VersionId"].is_null() || request["VersionId"] == json!(id);
             let right_stage = stages.iter().any(|stage| request["VersionStage"] == json!(stage));
-            text.as_ref()
-                .filter(|_| right_version && right_stage)
-                .map(|text| json!({"SecretString": text}))
+            text.as_ref().filter(|_| right_version && right_stage).map(|text| json!({"SecretString": text}))
         }),
         "PutSecretValue" => {
-            let version = versions
-                .get_mut(request["ClientRequestToken"].as_str().unwrap())
-                .unwrap();
+            let version = versions.get_mut(request["ClientRequestToken"].as_str().unwrap()).unwrap();
             version.0 = request["SecretString"].as_str().map(str::to_owned);
             Some(json!({}))
         }
@@ -111,27 +90,14 @@ async fn answer(State(vault): State<Vault>, headers: HeaderMap, body: String) ->
     };
     match found {
         Some(answer) => (StatusCode::OK, Json(answer)),
-        None => (
-            StatusCode::BAD_REQUEST,
-            Json(json!({"__type": "ResourceNotFoundException", "message": "none"})),
-        ),
+        None => (StatusCode::BAD_REQUEST, Json(json!({"__type": "ResourceNotFoundException", "message": "none"}))),
     }
 }
 
 async fn rotate(vault: &Vault, admin: &PgConnectOptions, step: Step) -> Result<(), MigrateError> {
     let secrets = vault.client().await;
-    let request = RotationRequest {
-        step,
-        secret_id: "secret".to_owned(),
-        client_request_token: "new".to_owned(),
-    };
-    Rotation {
-        secrets: &secrets,
-        admin,
-        request: &request,
-    }
-    .run()
-    .await
+    let request = RotationRequest { step, secret_id: "secret".to_owned(), client_request_token: "new".to_owned() };
+    Rotation { secrets: &secrets, admin, request: &request }.run().await
 }
 
 #[tokio::test]
@@ -148,10 +114,7 @@ async fn a_rotated_password_works_and_the_old_one_no_longer_does_even_if_every_s
     let new = vault.credentials("AWSCURRENT");
     assert_eq!(new.username, old.username);
     assert!(new.password.expose().len() >= 40);
-    assert!(
-        vault.text("AWSCURRENT").unwrap().contains("stays"),
-        "what else the secret holds is kept"
-    );
+    assert!(vault.text("AWSCURRENT").unwrap().contains("stays"), "what else the secret holds is kept");
     log_in(database, &new).await.unwrap();
     assert!(log_in(database, &old).await.is_err());
     setup.clean_up().await;

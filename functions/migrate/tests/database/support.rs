@@ -6,13 +6,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use uuid::Uuid;
 
-pub const ROLES: [&str; 5] = [
-    "carhaul_api",
-    "carhaul_billing",
-    "carhaul_ai",
-    "carhaul_realtime",
-    "carhaul_housekeeping",
-];
+pub const ROLES: [&str; 5] =
+    ["carhaul_api", "carhaul_billing", "carhaul_ai", "carhaul_realtime", "carhaul_housekeeping"];
 
 /// What a run of `migrate` is given.
 pub struct Setup {
@@ -27,9 +22,7 @@ impl Setup {
     pub async fn new() -> Self {
         let testkit = Database::get().await;
         Self {
-            database: testkit
-                .direct()
-                .database(&format!("migrate_{}", Uuid::now_v7().simple())),
+            database: testkit.direct().database(&format!("migrate_{}", Uuid::now_v7().simple())),
             owner: testkit.login("carhaul_owner").clone(),
             roles: ROLES.map(|role| testkit.login(role).clone()).to_vec(),
         }
@@ -50,11 +43,7 @@ impl Setup {
         let mut server = superuser().await.connect().await.unwrap();
         let name = self.database.get_database().unwrap();
         execute(&mut server, format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-        for role in self
-            .roles
-            .iter()
-            .filter(|role| role.username.starts_with("carhaul_spare_"))
-        {
+        for role in self.roles.iter().filter(|role| role.username.starts_with("carhaul_spare_")) {
             execute(&mut server, format!("DROP ROLE IF EXISTS {}", role.username)).await;
         }
     }
@@ -72,12 +61,7 @@ pub fn spare_role() -> Credentials {
 }
 
 pub async fn log_in(database: &PgConnectOptions, login: &Credentials) -> Result<PgConnection, sqlx::Error> {
-    database
-        .clone()
-        .username(&login.username)
-        .password(login.password.expose())
-        .connect()
-        .await
+    database.clone().username(&login.username).password(login.password.expose()).connect().await
 }
 
 pub async fn execute(connection: &mut PgConnection, statement: String) {

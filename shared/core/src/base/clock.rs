@@ -44,9 +44,7 @@ impl Clock {
         match &self.0 {
             Source::System => panic!("only a fixed clock can be advanced"),
             Source::Fixed(micros) => {
-                let by = by
-                    .num_microseconds()
-                    .expect("a test advances by less than 292 000 years");
+                let by = by.num_microseconds().expect("a test advances by less than 292 000 years");
                 micros.fetch_add(by, Ordering::Relaxed);
             }
         }

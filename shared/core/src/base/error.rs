@@ -21,11 +21,7 @@ pub enum Error {
     NotFound(&'static str),
     /// The present state does not allow it.
     #[error("conflict: {detail}")]
-    Conflict {
-        code: &'static str,
-        detail: String,
-        allowed: Vec<String>,
-    },
+    Conflict { code: &'static str, detail: String, allowed: Vec<String> },
     /// The input breaks a rule; each bad field is named.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
@@ -43,10 +39,7 @@ pub enum Error {
     Throttled { retry_after_seconds: u32 },
     /// A part that we depend on is down; the same call may work later.
     #[error("unavailable: {detail}")]
-    Unavailable {
-        detail: &'static str,
-        retry_after_seconds: u32,
-    },
+    Unavailable { detail: &'static str, retry_after_seconds: u32 },
     /// The same request was answered before; this is the answer to give again.
     #[error("answered before")]
     AnsweredBefore(Box<crate::platform::idempotency::StoredAnswer>),
@@ -76,18 +69,11 @@ pub struct PlanLimit {
 
 impl Error {
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }])
+        Self::Invalid(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Conflict {
-            code,
-            detail: detail.into(),
-            allowed: Vec::new(),
-        }
+        Self::Conflict { code, detail: detail.into(), allowed: Vec::new() }
     }
 
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -101,10 +87,7 @@ pub struct Violations(Vec<FieldError>);
 
 impl Violations {
     pub fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        });
+        self.0.push(FieldError { pointer: pointer.into(), detail: detail.into() });
     }
 
     pub fn add_unless(&mut self, holds: bool, pointer: impl Into<String>, detail: impl Into<String>) {
@@ -116,10 +99,6 @@ impl Violations {
     /// # Errors
     /// [`Error::Invalid`] when a rule was broken.
     pub fn into_result(self) -> Result<()> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid(self.0))
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
 }

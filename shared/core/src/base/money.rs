@@ -72,9 +72,7 @@ impl ComposeSchema for Amount {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(r"^[0-9]{1,10}(\.[0-9]{1,2})?$"))
-            .description(Some(
-                "Money to the cent, as a decimal string; the currency stands beside it.",
-            ))
+            .description(Some("Money to the cent, as a decimal string; the currency stands beside it."))
             .examples(["1250.00"])
             .into()
     }
@@ -155,17 +153,7 @@ mod tests {
 
     #[test]
     fn fractions_of_a_cent_negatives_floats_and_too_large_sums_are_refused() {
-        for bad in [
-            "0.001",
-            "-1",
-            "1e3",
-            "",
-            ".",
-            "10000000000.00",
-            "99999999999",
-            "NaN",
-            " 1",
-        ] {
+        for bad in ["0.001", "-1", "1e3", "", ".", "10000000000.00", "99999999999", "NaN", " 1"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("9999999999.99").is_ok());
@@ -175,12 +163,7 @@ mod tests {
     #[test]
     fn a_rate_has_up_to_four_places_and_is_written_without_trailing_zeros() {
         let rate = |raw: &str| serde_json::from_value::<Rate>(serde_json::json!(raw));
-        for (raw, written) in [
-            ("0.6500", "\"0.65\""),
-            ("25", "\"25\""),
-            ("100.0000", "\"100\""),
-            ("-0", "\"0\""),
-        ] {
+        for (raw, written) in [("0.6500", "\"0.65\""), ("25", "\"25\""), ("100.0000", "\"100\""), ("-0", "\"0\"")] {
             assert_eq!(serde_json::to_string(&rate(raw).unwrap()).unwrap(), written);
         }
         assert!(rate("999999.9999").is_ok());

@@ -24,15 +24,8 @@ impl<T> Page<T> {
     pub fn from_rows<K: Serialize>(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
         let more = rows.len() > limit.rows();
         rows.truncate(limit.rows());
-        let next_cursor = if more {
-            rows.last().map(|row| encode(&key(row)))
-        } else {
-            None
-        };
-        Self {
-            data: rows,
-            next_cursor,
-        }
+        let next_cursor = if more { rows.last().map(|row| encode(&key(row))) } else { None };
+        Self { data: rows, next_cursor }
     }
 }
 
@@ -95,8 +88,7 @@ pub fn decode<K: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<K>> {
     let Some(cursor) = cursor else { return Ok(None) };
     let bytes = BASE64.decode(cursor).ok();
     let key = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-    key.map(Some)
-        .ok_or_else(|| Error::invalid("cursor", "is not a cursor of this list with this sort"))
+    key.map(Some).ok_or_else(|| Error::invalid("cursor", "is not a cursor of this list with this sort"))
 }
 
 #[cfg(test)]
@@ -107,10 +99,7 @@ mod tests {
     fn the_extra_row_makes_a_cursor_and_is_not_shown() {
         let limit = Limit(2);
         let page = Page::from_rows(vec![1, 2, 3], limit, |row| *row);
-        assert_eq!(
-            (page.data, decode(page.next_cursor.as_deref()).unwrap()),
-            (vec![1, 2], Some(2))
-        );
+        assert_eq!((page.data, decode(page.next_cursor.as_deref()).unwrap()), (vec![1, 2], Some(2)));
         assert_eq!(Page::from_rows(vec![1, 2], limit, |row| *row).next_cursor, None);
     }
 

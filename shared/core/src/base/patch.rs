@@ -9,8 +9,9 @@ use utoipa::openapi::{RefOr, Schema};
 /// `Set(None)`; for a plain `Patch<T>` null is refused.
 ///
 /// Fields of this type carry `#[serde(default)]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Patch<T> {
+    #[default]
     Keep,
     Set(T),
 }
@@ -33,12 +34,6 @@ impl<T> Patch<T> {
 
     pub fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
-    }
-}
-
-impl<T> Default for Patch<T> {
-    fn default() -> Self {
-        Self::Keep
     }
 }
 

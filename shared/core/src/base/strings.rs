@@ -57,11 +57,7 @@ macro_rules! parsed_string {
 }
 
 fn matching(raw: &str, ok: bool, message: &str) -> Result<String, String> {
-    if ok {
-        Ok(raw.to_owned())
-    } else {
-        Err(message.to_owned())
-    }
+    if ok { Ok(raw.to_owned()) } else { Err(message.to_owned()) }
 }
 
 fn digits(raw: &str, range: std::ops::RangeInclusive<usize>) -> bool {

@@ -67,11 +67,7 @@ macro_rules! text_type {
 
         impl<const MAX: usize> ComposeSchema for $type<MAX> {
             fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
-                ObjectBuilder::new()
-                    .schema_type(Type::String)
-                    .min_length(Some(1))
-                    .max_length(Some(MAX))
-                    .into()
+                ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX)).into()
             }
         }
 

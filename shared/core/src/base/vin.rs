@@ -24,9 +24,7 @@ impl Vin {
             return Err(format!("a VIN has 17 characters, this one has {length}"));
         }
         match vin.chars().find(|&c| transliterate(c).is_none()) {
-            Some(bad) => Err(format!(
-                "a VIN has digits and letters except I, O and Q, this one has {bad:?}"
-            )),
+            Some(bad) => Err(format!("a VIN has digits and letters except I, O and Q, this one has {bad:?}")),
             None => Ok(Self(vin)),
         }
     }
@@ -38,12 +36,7 @@ impl Vin {
     /// Whether position 9 is the check digit of 49 CFR 565.15.
     pub fn check_digit_fits(&self) -> bool {
         const WEIGHTS: [u32; Vin::LENGTH] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
-        let sum: u32 = self
-            .0
-            .chars()
-            .zip(WEIGHTS)
-            .map(|(c, weight)| transliterate(c).unwrap_or(0) * weight)
-            .sum();
+        let sum: u32 = self.0.chars().zip(WEIGHTS).map(|(c, weight)| transliterate(c).unwrap_or(0) * weight).sum();
         let expected = match sum % 11 {
             10 => 'X',
             digit => char::from_digit(digit, 10).unwrap_or('X'),
@@ -94,12 +87,7 @@ mod tests {
     fn the_sample_of_the_regulation_fits_and_any_other_digit_does_not() {
         assert!(Vin::parse("1G4AH59H45G118341").unwrap().check_digit_fits());
         for digit in "012356789X".chars() {
-            assert!(
-                !Vin::parse(&format!("1G4AH59H{digit}5G118341"))
-                    .unwrap()
-                    .check_digit_fits(),
-                "{digit}"
-            );
+            assert!(!Vin::parse(&format!("1G4AH59H{digit}5G118341")).unwrap().check_digit_fits(), "{digit}");
         }
     }
 

@@ -26,9 +26,7 @@ impl<'de, const MIN: i32, const MAX: i32> Deserialize<'de> for Whole<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match i32::deserialize(deserializer) {
             Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
-            _ => Err(serde::de::Error::custom(format!(
-                "must be a whole number from {MIN} to {MAX}"
-            ))),
+            _ => Err(serde::de::Error::custom(format!("must be a whole number from {MIN} to {MAX}"))),
         }
     }
 }

@@ -42,11 +42,7 @@ impl ApiKeySecret {
 
     /// What the database stores: SHA-256 in lower-case hex. 256 random bits need no salt and no slow hash.
     pub fn hash(&self) -> String {
-        digest(&SHA256, self.0.as_bytes())
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        digest(&SHA256, self.0.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// By which a person recognises the key in a list.
@@ -64,11 +60,7 @@ impl FromStr for ApiKeySecret {
             return Err(MalformedApiKey);
         }
         let (body, sum) = text.split_at(LENGTH - CHECKSUM_CHARS);
-        if checksum(body) == sum {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(MalformedApiKey)
-        }
+        if checksum(body) == sum { Ok(Self(text.to_owned())) } else { Err(MalformedApiKey) }
     }
 }
 
@@ -103,10 +95,7 @@ mod tests {
     #[test]
     fn the_hash_is_sha256_in_lower_case_hex() {
         let key = ApiKeySecret(format!("{PREFIX}abc"));
-        assert_eq!(
-            key.hash(),
-            "50d8ab0297fc71adcfcefa778cc81df24d302f821ed3064822b467f27db6020a"
-        );
+        assert_eq!(key.hash(), "50d8ab0297fc71adcfcefa778cc81df24d302f821ed3064822b467f27db6020a");
     }
 
     #[test]

@@ -17,15 +17,9 @@ pub async fn record_failure(db: &Db, address: Option<IpAddr>, subject: Option<&s
     let address = address.map_or(String::new(), |address| address.to_string());
     let key = sha256_hex(&[address.as_bytes(), subject.unwrap_or_default().as_bytes()]);
     let rows = db.fetch(|sql| {
-        sql.push("SELECT app.record_auth_failure(")
-            .push_bind(key.clone())
-            .push(") AS wait");
+        sql.push("SELECT app.record_auth_failure(").push_bind(key.clone()).push(") AS wait");
     });
-    let wait: i32 = rows
-        .await?
-        .first()
-        .map_or(Ok(0), |row| row.try_get("wait"))
-        .map_err(Error::internal)?;
+    let wait: i32 = rows.await?.first().map_or(Ok(0), |row| row.try_get("wait")).map_err(Error::internal)?;
     match u32::try_from(wait) {
         Ok(retry_after_seconds @ 1..) => Err(Error::Throttled { retry_after_seconds }),
         _ => Ok(()),

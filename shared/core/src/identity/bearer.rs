@@ -37,10 +37,7 @@ impl Credential {
 /// What RFC 6750 allows after the scheme.
 fn is_token68(token: &str) -> bool {
     let unpadded = token.trim_end_matches('=');
-    !unpadded.is_empty()
-        && unpadded
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    !unpadded.is_empty() && unpadded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 impl fmt::Debug for Credential {
@@ -59,44 +56,26 @@ mod tests {
     #[test]
     fn a_token_is_read_whatever_the_case_of_the_scheme() {
         for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER  a.b.c "] {
-            assert_eq!(
-                Credential::parse(header),
-                Ok(Credential::Jwt("a.b.c".to_owned())),
-                "{header}"
-            );
+            assert_eq!(Credential::parse(header), Ok(Credential::Jwt("a.b.c".to_owned())), "{header}");
         }
     }
 
     #[test]
     fn an_api_key_is_told_from_a_token() {
         let key = ApiKeySecret::generate();
-        assert_eq!(
-            Credential::parse(&format!("Bearer {}", key.expose())),
-            Ok(Credential::ApiKey(key))
-        );
+        assert_eq!(Credential::parse(&format!("Bearer {}", key.expose())), Ok(Credential::ApiKey(key)));
     }
 
     #[test]
     fn a_mistyped_api_key_is_called_one() {
-        assert_eq!(
-            Credential::parse("Bearer chk_abc"),
-            Err(BearerError::ApiKey(MalformedApiKey))
-        );
+        assert_eq!(Credential::parse("Bearer chk_abc"), Err(BearerError::ApiKey(MalformedApiKey)));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for header in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Basic YTpi",
-            "a.b.c",
-            "Bearer a b",
-            "Bearer a,b",
-            "Bearer ===",
-            "Bearer é",
-        ] {
+        for header in
+            ["", "Bearer", "Bearer ", "Basic YTpi", "a.b.c", "Bearer a b", "Bearer a,b", "Bearer ===", "Bearer é"]
+        {
             assert_eq!(Credential::parse(header), Err(BearerError::NotBearer), "{header}");
         }
     }

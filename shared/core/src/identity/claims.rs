@@ -46,9 +46,7 @@ pub(super) fn check(
             return Err(TokenError::NotYetValid);
         }
     }
-    let subject = required(claims, "sub")?
-        .as_str()
-        .filter(|s| is_plain_text(s, SUBJECT_MAX));
+    let subject = required(claims, "sub")?.as_str().filter(|s| is_plain_text(s, SUBJECT_MAX));
     Ok(VerifiedToken {
         issuer: issuer.to_owned(),
         subject: subject.ok_or(TokenError::InvalidClaim("sub"))?.to_owned(),
@@ -66,11 +64,7 @@ pub(super) fn is_subject(subject: &str) -> bool {
 
 /// Cognito's access tokens have no `aud`; they name the app client in `client_id` and say what they are in `token_use`.
 fn check_audience(claims: &Map<String, Value>, audiences: &[String]) -> Result<(), TokenError> {
-    let is_ours = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|one| audiences.iter().any(|ours| ours == one))
-    };
+    let is_ours = |value: &Value| value.as_str().is_some_and(|one| audiences.iter().any(|ours| ours == one));
     let accepted = match claims.get("aud") {
         Some(Value::Array(several)) => several.iter().any(is_ours),
         Some(one) => is_ours(one),
@@ -80,11 +74,7 @@ fn check_audience(claims: &Map<String, Value>, audiences: &[String]) -> Result<(
                 && claims.get("client_id").is_some_and(is_ours)
         }
     };
-    if accepted {
-        Ok(())
-    } else {
-        Err(TokenError::WrongAudience)
-    }
+    if accepted { Ok(()) } else { Err(TokenError::WrongAudience) }
 }
 
 fn required<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'a Value, TokenError> {
@@ -94,9 +84,7 @@ fn required<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<&'
 /// RFC 7519's NumericDate: seconds since 1970, perhaps with a fraction.
 fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let seconds = value
-        .as_i64()
-        .or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
+    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
     // The latest time that is of any use; it keeps what follows far from chrono's limits.
     let seconds = seconds.filter(|seconds| (0..=253_402_300_799).contains(seconds));
     let time = seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0));
@@ -111,9 +99,7 @@ fn text(claims: &Map<String, Value>, name: &str, max: usize) -> Option<String> {
 
 /// Some issuers, Cognito among them in places, send the string "true".
 fn email_is_verified(claims: &Map<String, Value>) -> bool {
-    claims
-        .get("email_verified")
-        .is_some_and(|verified| verified == true || verified == "true")
+    claims.get("email_verified").is_some_and(|verified| verified == true || verified == "true")
 }
 
 fn is_plain_text(text: &str, max: usize) -> bool {

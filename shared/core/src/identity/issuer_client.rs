@@ -61,20 +61,14 @@ impl IssuerClient {
 
     /// Fetches the discovery document, then the key set that it names; all within `deadline`.
     pub(super) async fn fetch_keys(&self, deadline: Duration) -> Result<(Url, Vec<serde_json::Value>), FetchError> {
-        tokio::time::timeout(deadline, self.fetch())
-            .await
-            .map_err(|_| FetchError::Late)?
+        tokio::time::timeout(deadline, self.fetch()).await.map_err(|_| FetchError::Late)?
     }
 
     async fn fetch(&self) -> Result<(Url, Vec<serde_json::Value>), FetchError> {
         let http = client()?;
         let discovery_url = parse_url(&self.discovery_url)?;
         let discovery: Discovery = get(&http, &discovery_url).await?;
-        if self
-            .expected_issuer
-            .as_ref()
-            .is_some_and(|expected| *expected != discovery.issuer)
-        {
+        if self.expected_issuer.as_ref().is_some_and(|expected| *expected != discovery.issuer) {
             return Err(FetchError::OtherIssuer(discovery.issuer));
         }
         let keys_url = parse_url(&discovery.jwks_uri)?;
@@ -88,16 +82,9 @@ impl IssuerClient {
 }
 
 async fn get<T: DeserializeOwned>(http: &Client, url: &Url) -> Result<T, FetchError> {
-    let mut response = http
-        .get(url.clone())
-        .header("accept", "application/json")
-        .send()
-        .await?;
+    let mut response = http.get(url.clone()).header("accept", "application/json").send().await?;
     if response.status() != StatusCode::OK {
-        return Err(FetchError::Status {
-            url: url.clone(),
-            status: response.status().as_u16(),
-        });
+        return Err(FetchError::Status { url: url.clone(), status: response.status().as_u16() });
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -106,16 +93,11 @@ async fn get<T: DeserializeOwned>(http: &Client, url: &Url) -> Result<T, FetchEr
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|source| FetchError::NotJson {
-        url: url.clone(),
-        source,
-    })
+    serde_json::from_slice(&body).map_err(|source| FetchError::NotJson { url: url.clone(), source })
 }
 
 fn parse_url(text: &str) -> Result<Url, FetchError> {
-    let url = Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "https" | "http"));
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     url.ok_or_else(|| FetchError::BadUrl(text.to_owned()))
 }
 

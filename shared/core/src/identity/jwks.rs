@@ -51,13 +51,7 @@ struct FetchHistory {
 
 impl KeyCache {
     pub(super) fn new(issuer: IssuerClient, algorithms: Vec<SigningAlgorithm>, clock: Clock) -> Self {
-        Self {
-            issuer,
-            algorithms,
-            clock,
-            cached: RwLock::default(),
-            fetching: Mutex::default(),
-        }
+        Self { issuer, algorithms, clock, cached: RwLock::default(), fetching: Mutex::default() }
     }
 
     /// The key with this id.
@@ -100,9 +94,7 @@ impl KeyCache {
         if is_within(history.failed_at, RETRY_PAUSE, self.clock.now()) {
             return Err(unavailable(RETRY_PAUSE));
         }
-        self.fetch(&mut history, FETCH_DEADLINE)
-            .await
-            .map_err(|_| unavailable(RETRY_PAUSE))
+        self.fetch(&mut history, FETCH_DEADLINE).await.map_err(|_| unavailable(RETRY_PAUSE))
     }
 
     /// The issuer may have begun to sign with a new key since `seen` was fetched.
@@ -117,17 +109,10 @@ impl KeyCache {
         if is_within(history.unknown_key_at, COOL_DOWN, now) {
             // If that fetch failed, the key may well exist, and the token's bearer must not be told otherwise.
             let failed = history.failed_at >= history.unknown_key_at;
-            return Err(if failed {
-                unavailable(COOL_DOWN)
-            } else {
-                TokenError::UnknownKey
-            });
+            return Err(if failed { unavailable(COOL_DOWN) } else { TokenError::UnknownKey });
         }
         history.unknown_key_at = Some(now);
-        let keys = self
-            .fetch(&mut history, FETCH_DEADLINE)
-            .await
-            .map_err(|_| unavailable(COOL_DOWN))?;
+        let keys = self.fetch(&mut history, FETCH_DEADLINE).await.map_err(|_| unavailable(COOL_DOWN))?;
         keys.find(id).ok_or(TokenError::UnknownKey)
     }
 
@@ -144,10 +129,7 @@ impl KeyCache {
         match self.fetch_usable(deadline).await {
             Ok(keys) => {
                 history.failed_at = None;
-                let fetched = Arc::new(KeySet {
-                    keys,
-                    fetched_at: self.clock.now(),
-                });
+                let fetched = Arc::new(KeySet { keys, fetched_at: self.clock.now() });
                 *self.cached.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&fetched));
                 Ok(fetched)
             }
@@ -162,15 +144,9 @@ impl KeyCache {
     /// An issuer that shows no usable key is taken for broken: what is cached stays.
     async fn fetch_usable(&self, deadline: Duration) -> Result<Vec<Arc<SigningKey>>, FetchError> {
         let (url, documents) = self.issuer.fetch_keys(deadline).await?;
-        let keys = documents
-            .into_iter()
-            .filter_map(|document| SigningKey::parse(document, &self.algorithms));
+        let keys = documents.into_iter().filter_map(|document| SigningKey::parse(document, &self.algorithms));
         let keys: Vec<_> = keys.map(Arc::new).collect();
-        if keys.is_empty() {
-            Err(FetchError::NoKeys { url })
-        } else {
-            Ok(keys)
-        }
+        if keys.is_empty() { Err(FetchError::NoKeys { url }) } else { Ok(keys) }
     }
 }
 
@@ -185,7 +161,5 @@ fn is_within(event: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) 
 }
 
 fn unavailable(retry_after: TimeDelta) -> TokenError {
-    TokenError::IssuerUnavailable {
-        retry_after: retry_after.to_std().unwrap_or_default(),
-    }
+    TokenError::IssuerUnavailable { retry_after: retry_after.to_std().unwrap_or_default() }
 }

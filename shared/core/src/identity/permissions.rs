@@ -20,13 +20,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Self; 5] = [
-        Self::Owner,
-        Self::Admin,
-        Self::Dispatcher,
-        Self::Accountant,
-        Self::Driver,
-    ];
+    pub const ALL: [Self; 5] = [Self::Owner, Self::Admin, Self::Dispatcher, Self::Accountant, Self::Driver];
 }
 
 macro_rules! actions {
@@ -106,9 +100,7 @@ impl Grant {
             return Ok(());
         }
         Err(Error::Forbidden(match self {
-            Self::Role(role) => format!("the role {role:?} may not {}", action.name())
-                .to_lowercase()
-                .into(),
+            Self::Role(role) => format!("the role {role:?} may not {}", action.name()).to_lowercase().into(),
             Self::Scopes(_) => format!("the API key lacks the scope {}", action.name()).into(),
         }))
     }
@@ -125,10 +117,7 @@ mod tests {
         );
         for &action in Action::ALL {
             let mark = |yes: bool| if yes { " yes |" } else { " |" };
-            let roles: String = Role::ALL
-                .iter()
-                .map(|role| mark(action.roles().contains(role)))
-                .collect();
+            let roles: String = Role::ALL.iter().map(|role| mark(action.roles().contains(role))).collect();
             table += &format!("| `{}` |{roles}{}\n", action.name(), mark(action.grantable_to_keys()));
         }
         table
@@ -140,10 +129,7 @@ mod tests {
         println!("{table}");
         let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
         let readme = std::fs::read_to_string(readme).expect("README.md is there");
-        assert!(
-            readme.contains(&table),
-            "README.md, section Roles, should read:\n\n{table}"
-        );
+        assert!(readme.contains(&table), "README.md, section Roles, should read:\n\n{table}");
     }
 
     #[test]

@@ -21,11 +21,7 @@ impl SigningKey {
         }
         let algorithm = algorithm(&jwk).filter(|algorithm| allowed.contains(algorithm))?;
         let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self {
-            id: jwk.common.key_id?,
-            algorithm,
-            key,
-        })
+        Some(Self { id: jwk.common.key_id?, algorithm, key })
     }
 
     /// Checks `signature` (base64url) of `message`. The header's algorithm has to be this key's: a public key is never
@@ -42,16 +38,8 @@ impl SigningKey {
 }
 
 fn is_for_verifying(jwk: &Jwk) -> bool {
-    let by_use = jwk
-        .common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|usage| *usage == PublicKeyUse::Signature);
-    let by_operation = jwk
-        .common
-        .key_operations
-        .as_ref()
-        .is_none_or(|ops| ops.contains(&KeyOperations::Verify));
+    let by_use = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let by_operation = jwk.common.key_operations.as_ref().is_none_or(|ops| ops.contains(&KeyOperations::Verify));
     by_use && by_operation
 }
 
@@ -63,9 +51,7 @@ fn algorithm(jwk: &Jwk) -> Option<SigningAlgorithm> {
         _ => return None,
     };
     let named = jwk.common.key_algorithm;
-    named
-        .is_none_or(|named| named == KeyAlgorithm::from(library_name(by_kind)))
-        .then_some(by_kind)
+    named.is_none_or(|named| named == KeyAlgorithm::from(library_name(by_kind))).then_some(by_kind)
 }
 
 fn library_name(algorithm: SigningAlgorithm) -> Algorithm {

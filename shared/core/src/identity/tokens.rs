@@ -74,14 +74,8 @@ impl TokenVerifier {
         let header: Header<'_> = serde_json::from_slice(&header)
             .map_err(|_| TokenError::Malformed("its header is not the expected JSON"))?;
         let algorithm = header.algorithm(&self.0.algorithms)?;
-        let key_id = header
-            .kid
-            .ok_or(TokenError::Malformed("its header names no key (`kid`)"))?;
-        self.0
-            .keys
-            .key(&key_id)
-            .await?
-            .verify(algorithm, parts.message, parts.signature)?;
+        let key_id = header.kid.ok_or(TokenError::Malformed("its header names no key (`kid`)"))?;
+        self.0.keys.key(&key_id).await?.verify(algorithm, parts.message, parts.signature)?;
         let claims = serde_json::from_slice(&decode(parts.claims)?)
             .map_err(|_| TokenError::Malformed("its claims are not a JSON object"))?;
         claims::check(&claims, &self.0.issuer, &self.0.audiences, self.0.clock.now())
@@ -94,15 +88,10 @@ impl Header<'_> {
         if self.crit.is_some() {
             return Err(TokenError::Malformed("its header has critical extensions"));
         }
-        let is_jwt = |typ: &str| {
-            ["JWT", "at+jwt", "application/at+jwt"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(typ))
-        };
+        let is_jwt =
+            |typ: &str| ["JWT", "at+jwt", "application/at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(typ));
         if !self.typ.as_deref().is_none_or(is_jwt) {
-            return Err(TokenError::Malformed(
-                "its header says that it is another kind of token",
-            ));
+            return Err(TokenError::Malformed("its header says that it is another kind of token"));
         }
         let named = self.alg.parse().ok().filter(|named| allowed.contains(named));
         named.ok_or(TokenError::AlgorithmNotAllowed)
@@ -138,19 +127,12 @@ impl<'a> Parts<'a> {
         let three_parts = || {
             let (message, signature) = token.rsplit_once('.')?;
             let (header, claims) = message.split_once('.')?;
-            (!claims.contains('.')).then_some(Parts {
-                header,
-                claims,
-                signature,
-                message,
-            })
+            (!claims.contains('.')).then_some(Parts { header, claims, signature, message })
         };
         three_parts().ok_or(TokenError::Malformed("it does not have three parts"))
     }
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenError::Malformed("it is not base64url"))
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("it is not base64url"))
 }

@@ -135,10 +135,9 @@ impl FromStr for RoleSecret {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once('=') {
-            Some((role, secret)) if !role.is_empty() && !secret.is_empty() => Ok(Self {
-                role: role.to_owned(),
-                secret: secret.to_owned(),
-            }),
+            Some((role, secret)) if !role.is_empty() && !secret.is_empty() => {
+                Ok(Self { role: role.to_owned(), secret: secret.to_owned() })
+            }
             _ => Err("expected role=secret,role=secret"),
         }
     }
@@ -217,10 +216,7 @@ impl OidcConfig {
     }
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the environment"
-)]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -231,9 +227,7 @@ struct Variables<'a>(&'a dyn Fn(&str) -> Option<String>);
 
 impl Variables<'_> {
     fn optional(&self, name: &str) -> Option<String> {
-        (self.0)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     fn required<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, ConfigError> {
@@ -243,37 +237,24 @@ impl Variables<'_> {
     /// A comma list; blanks around its items and empty items are ignored.
     fn list<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<Vec<T>, ConfigError> {
         let text = self.optional(name).unwrap_or_default();
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(|item| parse(name, item))
-            .collect()
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| parse(name, item)).collect()
     }
 
     fn non_empty_list<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<Vec<T>, ConfigError> {
         let items = self.list(name)?;
-        if items.is_empty() {
-            Err(ConfigError::Missing(name))
-        } else {
-            Ok(items)
-        }
+        if items.is_empty() { Err(ConfigError::Missing(name)) } else { Ok(items) }
     }
 
     fn origins(&self, name: &'static str) -> Result<Vec<String>, ConfigError> {
         let origins: Vec<String> = self.list(name)?;
         let is_origin = |origin: &String| {
-            let host = origin
-                .strip_prefix("https://")
-                .or_else(|| origin.strip_prefix("http://"));
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '*', ' ']))
         };
         if origins.iter().all(is_origin) {
             return Ok(origins);
         }
-        Err(invalid(
-            name,
-            "expected origins such as https://app.example.com, without a path or a wildcard",
-        ))
+        Err(invalid(name, "expected origins such as https://app.example.com, without a path or a wildcard"))
     }
 
     fn log_level(&self) -> Result<String, ConfigError> {
@@ -302,10 +283,7 @@ fn parse<T: FromStr<Err: fmt::Display>>(name: &'static str, text: &str) -> Resul
 }
 
 fn invalid(name: &'static str, expected: impl fmt::Display) -> ConfigError {
-    ConfigError::Invalid {
-        name,
-        expected: expected.to_string(),
-    }
+    ConfigError::Invalid { name, expected: expected.to_string() }
 }
 
 #[cfg(test)]

@@ -11,10 +11,7 @@ const COMPLETE: [(&str, &str); 13] = [
     ("DATABASE_SECRET", "api-secret"),
     ("DATABASE_ADMIN_SECRET", "admin-secret"),
     ("DATABASE_OWNER_SECRET", "owner-secret"),
-    (
-        "ROLE_SECRETS",
-        "carhaul_api=arn:aws:secretsmanager:eu-west-1:1:secret:a, carhaul_ai=b",
-    ),
+    ("ROLE_SECRETS", "carhaul_api=arn:aws:secretsmanager:eu-west-1:1:secret:a, carhaul_ai=b"),
     ("OIDC_ISSUER", "https://issuer.example.com/"),
     ("OIDC_AUDIENCE", "carhaul, carhaul-mobile"),
     ("OIDC_DISCOVERY_URL", ""),
@@ -39,24 +36,14 @@ fn a_complete_environment_is_read() {
     assert_eq!(config.database.port, 6432);
     assert_eq!(config.database_secret, "api-secret");
     assert_eq!(config.oidc.audiences, ["carhaul", "carhaul-mobile"]);
-    assert_eq!(
-        config.oidc.discovery_url, None,
-        "an empty variable is one that is not set"
-    );
+    assert_eq!(config.oidc.discovery_url, None, "an empty variable is one that is not set");
     assert_eq!(config.oidc.algorithms, [SigningAlgorithm::Rs256]);
     assert!(config.cors_origins.is_empty());
 }
 
 #[test]
 fn a_missing_variable_is_named() {
-    for name in [
-        "ENVIRONMENT",
-        "DATABASE_HOST",
-        "DATABASE_PORT",
-        "DATABASE_NAME",
-        "DATABASE_TLS",
-        "DATABASE_SECRET",
-    ] {
+    for name in ["ENVIRONMENT", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME", "DATABASE_TLS", "DATABASE_SECRET"] {
         let expected = format!("the environment variable {name} is not set");
         assert_eq!(error(read(&[(name, " ")], ApiConfig::read)), expected);
         assert_eq!(error(read(&[(name, "")], HousekeepingConfig::read)), expected);
@@ -92,14 +79,8 @@ fn a_bad_value_is_refused_without_being_shown() {
 #[test]
 fn role_secrets_are_pairs() {
     let config = read(&[], MigrateConfig::read).unwrap();
-    let pair = |role: &str, secret: &str| RoleSecret {
-        role: role.to_owned(),
-        secret: secret.to_owned(),
-    };
-    let expected = [
-        pair("carhaul_api", "arn:aws:secretsmanager:eu-west-1:1:secret:a"),
-        pair("carhaul_ai", "b"),
-    ];
+    let pair = |role: &str, secret: &str| RoleSecret { role: role.to_owned(), secret: secret.to_owned() };
+    let expected = [pair("carhaul_api", "arn:aws:secretsmanager:eu-west-1:1:secret:a"), pair("carhaul_ai", "b")];
     assert_eq!(config.role_secrets, expected);
 }
 
@@ -107,11 +88,5 @@ fn role_secrets_are_pairs() {
 fn only_the_local_environment_may_do_without_tls() {
     let message = error(read(&[("ENVIRONMENT", "production")], ApiConfig::read));
     assert!(message.contains("DATABASE_TLS"), "{message}");
-    assert!(
-        read(
-            &[("ENVIRONMENT", "production"), ("DATABASE_TLS", "verify-full")],
-            ApiConfig::read
-        )
-        .is_ok()
-    );
+    assert!(read(&[("ENVIRONMENT", "production"), ("DATABASE_TLS", "verify-full")], ApiConfig::read).is_ok());
 }

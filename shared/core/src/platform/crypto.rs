@@ -9,12 +9,7 @@ pub fn sha256_hex(parts: &[&[u8]]) -> String {
         context.update(part);
         context.update(&[0]);
     }
-    context
-        .finish()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

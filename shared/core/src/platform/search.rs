@@ -24,10 +24,7 @@ impl Prefix {
     /// Writes `column >= 'abc' AND column < 'abc..'`; the column's collation is "C".
     pub fn push_condition(&self, sql: &mut Sql, column: &str) {
         sql.push(column).push(" >= ").push_bind(self.0.clone());
-        sql.push(" AND ")
-            .push(column)
-            .push(" < ")
-            .push_bind(format!("{}\u{10ffff}", self.0));
+        sql.push(" AND ").push(column).push(" < ").push_bind(format!("{}\u{10ffff}", self.0));
     }
 }
 

@@ -46,10 +46,7 @@ pub struct Credentials {
 
 impl Credentials {
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
-        Self {
-            username: username.into(),
-            password: Secret::new(password),
-        }
+        Self { username: username.into(), password: Secret::new(password) }
     }
 
     /// Reads a secret's text. The error says nothing of the text.
@@ -101,15 +98,10 @@ impl Secrets {
     }
 
     async fn fetch(&self, id: &str) -> Result<Credentials, SecretsError> {
-        let unavailable = |reason: String| SecretsError::Unavailable {
-            id: id.to_owned(),
-            reason,
-        };
+        let unavailable = |reason: String| SecretsError::Unavailable { id: id.to_owned(), reason };
         let secret = self.client().await.get_secret_value().secret_id(id).send().await;
         let secret = secret.map_err(|error| unavailable(DisplayErrorContext(&error).to_string()))?;
-        let text = secret
-            .secret_string()
-            .ok_or_else(|| unavailable("it is binary".to_owned()))?;
+        let text = secret.secret_string().ok_or_else(|| unavailable("it is binary".to_owned()))?;
         Credentials::parse(id, text)
     }
 }
@@ -141,17 +133,13 @@ mod tests {
     #[test]
     fn credentials_are_read_from_a_secret_with_more_in_it() {
         let text = r#"{"engine": "postgres", "username": "carhaul_api", "password": "p\"w", "port": 5432}"#;
-        assert_eq!(
-            Credentials::parse("s", text).unwrap(),
-            Credentials::new("carhaul_api", "p\"w")
-        );
+        assert_eq!(Credentials::parse("s", text).unwrap(), Credentials::new("carhaul_api", "p\"w"));
     }
 
     #[test]
     fn a_malformed_secret_is_named_and_not_shown() {
-        let error = Credentials::parse("arn:secret", r#"{"password": 12, "other": "hunter2"}"#)
-            .unwrap_err()
-            .to_string();
+        let error =
+            Credentials::parse("arn:secret", r#"{"password": 12, "other": "hunter2"}"#).unwrap_err().to_string();
         assert!(error.contains("arn:secret") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -26,10 +26,7 @@ pub fn init(level: &str) {
 /// Counts something in CloudWatch, by way of the log. Each combination of the dimensions' values is a metric that is paid
 /// for, so they must be few: an environment, a table; never a tenant.
 pub fn count(clock: &Clock, dimensions: &[(&str, &str)], metric: &str, value: i64) {
-    eprintln!(
-        "{}",
-        embedded(clock.now().timestamp_millis(), dimensions, metric, value)
-    );
+    eprintln!("{}", embedded(clock.now().timestamp_millis(), dimensions, metric, value));
 }
 
 /// The embedded metric format.
@@ -59,16 +56,8 @@ mod tests {
 
     #[test]
     fn a_metric_names_its_dimensions_and_carries_their_values() {
-        let line = embedded(
-            1_800_000_000_000,
-            &[("Environment", "local"), ("Table", "users")],
-            "RowsPurged",
-            7,
-        );
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-            json!([["Environment", "Table"]])
-        );
+        let line = embedded(1_800_000_000_000, &[("Environment", "local"), ("Table", "users")], "RowsPurged", 7);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Environment", "Table"]]));
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "RowsPurged");
         assert_eq!(
             (&line["RowsPurged"], &line["Environment"], &line["Table"]),

@@ -28,12 +28,7 @@ pub struct Slot {
 
 impl Slot {
     pub fn new(source: Source) -> Self {
-        Self {
-            source,
-            secrets: Secrets::new(),
-            connection: None,
-            in_transaction: false,
-        }
+        Self { source, secrets: Secrets::new(), connection: None, in_transaction: false }
     }
 
     /// A connection with no transaction open on it.
@@ -111,6 +106,8 @@ fn options(config: &DatabaseConfig, login: &Credentials) -> PgConnectOptions {
         .database(&config.name)
         .username(&login.username)
         .password(login.password.expose())
+        // A setting in the startup message pins the session in RDS Proxy; we read no floats.
+        .extra_float_digits(None)
         .ssl_mode(match config.tls {
             Tls::VerifyFull => PgSslMode::VerifyFull,
             Tls::Disable => PgSslMode::Disable,

@@ -36,9 +36,7 @@ pub struct Entered {
 
 impl Entered {
     pub(super) fn from_first(rows: &[PgRow]) -> Result<Self> {
-        let row = rows
-            .first()
-            .ok_or_else(|| Error::internal("app.enter returned no row"))?;
+        let row = rows.first().ok_or_else(|| Error::internal("app.enter returned no row"))?;
         Self::from_row(row).map_err(|e| classify(&e))
     }
 
@@ -54,9 +52,7 @@ impl Entered {
             actor_id: row.try_get("entered_actor_id")?,
             grant,
             plan: row.try_get("entered_plan")?,
-            time_zone: time_zone
-                .parse()
-                .map_err(|e: chrono_tz::ParseError| sqlx::Error::Decode(e.into()))?,
+            time_zone: time_zone.parse().map_err(|e: chrono_tz::ParseError| sqlx::Error::Decode(e.into()))?,
             currency: row.try_get("entered_currency")?,
             hide_prices: row.try_get("entered_hide_prices")?,
         })

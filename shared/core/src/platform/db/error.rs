@@ -7,10 +7,7 @@ use sqlx::postgres::PgDatabaseError;
 use crate::base::error::Error;
 
 pub fn unavailable() -> Error {
-    Error::Unavailable {
-        detail: "the database cannot be reached",
-        retry_after_seconds: 1,
-    }
+    Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
 }
 
 /// Whether the connection is gone, so that nothing after this can work on it.
@@ -44,10 +41,7 @@ pub fn classify(error: &sqlx::Error) -> Error {
 
 fn from_refusal(refusal: &PgDatabaseError) -> Error {
     match refusal.code() {
-        "CH400" => Error::invalid(
-            "Tenant-Id",
-            "you belong to several carriers: name one with the header Tenant-Id",
-        ),
+        "CH400" => Error::invalid("Tenant-Id", "you belong to several carriers: name one with the header Tenant-Id"),
         "CH401" => Error::Unauthenticated("the API key is unknown, expired or revoked".into()),
         "CH402" => over_limit(refusal),
         "CH403" if refusal.detail() == Some("invitation_email") => {
@@ -55,15 +49,14 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
         }
         "CH403" => Error::Forbidden("you are not a member of this carrier".into()),
         "CH404" => Error::NotFound("invitation"),
-        "CH409" if refusal.detail() == Some("last_owner") => Error::conflict(
-            "last_owner",
-            "a carrier needs an owner: make another member owner first",
-        ),
+        "CH409" if refusal.detail() == Some("last_owner") => {
+            Error::conflict("last_owner", "a carrier needs an owner: make another member owner first")
+        }
+        "CH409" if refusal.detail() == Some("too_many_carriers") => {
+            Error::conflict("too_many_carriers", "a person can own at most ten carriers")
+        }
         // unique_violation
-        "23505" => Error::conflict(
-            "already_exists",
-            format!("{} is taken already", field(refusal).replace('_', " ")),
-        ),
+        "23505" => Error::conflict("already_exists", format!("{} is taken already", field(refusal).replace('_', " "))),
         // foreign_key_violation
         "23503" if refusal.detail().is_some_and(|d| d.contains("is still referenced")) => {
             Error::conflict("in_use", "it is still in use")
@@ -83,10 +76,7 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
 fn field(refusal: &PgDatabaseError) -> &str {
     let constraint = refusal.constraint().or(refusal.column()).unwrap_or_default();
     let table = refusal.table().unwrap_or_default();
-    constraint
-        .strip_prefix(table)
-        .and_then(|rest| rest.strip_prefix('_'))
-        .unwrap_or(constraint)
+    constraint.strip_prefix(table).and_then(|rest| rest.strip_prefix('_')).unwrap_or(constraint)
 }
 
 fn over_limit(refusal: &PgDatabaseError) -> Error {

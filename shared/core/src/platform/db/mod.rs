@@ -44,16 +44,12 @@ pub struct Db {
 impl Db {
     /// Connects at the first use, as the role in `secret`.
     pub fn new(config: DatabaseConfig, secret: String) -> Self {
-        Self {
-            slot: Arc::new(Mutex::new(Slot::new(Source::Secret { config, secret }))),
-        }
+        Self { slot: Arc::new(Mutex::new(Slot::new(Source::Secret { config, secret }))) }
     }
 
     /// Connects with given options, for tests and tools.
     pub fn with_options(options: sqlx::postgres::PgConnectOptions) -> Self {
-        Self {
-            slot: Arc::new(Mutex::new(Slot::new(Source::Options(Box::new(options))))),
-        }
+        Self { slot: Arc::new(Mutex::new(Slot::new(Source::Options(Box::new(options))))) }
     }
 
     /// Enters the actor's tenant and reads, in one round trip. `select` writes a SELECT that takes its rows from tables
@@ -76,13 +72,8 @@ impl Db {
             .await?;
         let entered = Entered::from_first(&rows)?;
         entered.grant.require(action)?;
-        let found = rows
-            .iter()
-            .filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
-        let rows = found
-            .map(T::from_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::internal)?;
+        let found = rows.iter().filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
+        let rows = found.map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
         Ok((entered, rows))
     }
 
@@ -144,14 +135,8 @@ impl Db {
         load: Option<&str>,
     ) -> Result<Loaded> {
         let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
-        let loaded = self
-            .open(&tx::Opening {
-                prelude: &[],
-                enter: entered::literal(actor, &tenant),
-                key,
-                load,
-            })
-            .await?;
+        let loaded =
+            self.open(&tx::Opening { prelude: &[], enter: entered::literal(actor, &tenant), key, load }).await?;
         loaded.tx.entered.grant.require(action)?;
         Ok(loaded)
     }
@@ -162,12 +147,7 @@ impl Db {
     /// # Errors
     /// As [`Db::begin`].
     pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
-        let opening = tx::Opening {
-            prelude,
-            enter: entered::literal(actor, "app.tenant_id()"),
-            key,
-            load: None,
-        };
+        let opening = tx::Opening { prelude, enter: entered::literal(actor, "app.tenant_id()"), key, load: None };
         Ok(self.open(&opening).await?.tx)
     }
 

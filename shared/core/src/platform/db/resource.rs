@@ -17,8 +17,12 @@ pub trait Resource: for<'r> FromRow<'r, PgRow> {
     const TABLE: &'static str;
     /// In the singular, as messages say it.
     const NAME: &'static str;
-    /// What a SELECT or RETURNING reads; the table's alias is `t`.
+    /// What a SELECT or RETURNING reads; the table's alias is `t`. One column is called `id`.
     const COLUMNS: &'static str;
+    /// The column that names the tenant.
+    const TENANT_COLUMN: &'static str = "tenant_id";
+    /// The column that names the row within its tenant.
+    const ID_COLUMN: &'static str = "id";
     const READ: Action;
     const WRITE: Action;
 
@@ -38,9 +42,7 @@ impl Assignments {
         T: for<'q> Encode<'q, Postgres> + Type<Postgres>,
     {
         self.columns.push(column);
-        self.arguments
-            .add(value)
-            .expect("our types encode into their own columns");
+        self.arguments.add(value).expect("our types encode into their own columns");
         self
     }
 
@@ -89,7 +91,7 @@ impl Db {
     pub async fn get<R: Resource>(&self, actor: &Actor, id: Uuid) -> Result<(Entered, R)> {
         self.read_one(actor, R::READ, R::NAME, |sql| {
             select::<R>(sql);
-            sql.push(" AND t.id = ").push_bind(id);
+            sql.push(format_args!(" AND t.{} = ", R::ID_COLUMN)).push_bind(id);
         })
         .await
     }
@@ -111,9 +113,9 @@ impl Db {
                 select::<R>(sql);
                 filter(sql);
                 if let Some(after) = after {
-                    sql.push(" AND t.id < ").push_bind(after);
+                    sql.push(format_args!(" AND t.{} < ", R::ID_COLUMN)).push_bind(after);
                 }
-                sql.push(" ORDER BY t.id DESC LIMIT ").push_bind(limit.fetch());
+                sql.push(format_args!(" ORDER BY t.{} DESC LIMIT ", R::ID_COLUMN)).push_bind(limit.fetch());
             })
             .await?;
         Ok(Page::from_rows(rows, limit, R::id))
@@ -125,7 +127,7 @@ fn select<R: Resource>(sql: &mut Sql) {
         .push(R::COLUMNS)
         .push(" FROM ")
         .push(R::TABLE)
-        .push(" t WHERE t.tenant_id = e.tenant_id");
+        .push(format_args!(" t WHERE t.{} = e.tenant_id", R::TENANT_COLUMN));
 }
 
 impl Tx {
@@ -154,20 +156,20 @@ impl Tx {
         let pairs = changes.pairs();
         changes.set("id", id).set("version", version);
         let sql = format!(
-            "UPDATE {} AS t SET updated_at = now(){pairs} WHERE t.tenant_id = app.tenant_id() AND t.id = ${} \
+            "UPDATE {} AS t SET updated_at = now(){pairs} WHERE t.{} = app.tenant_id() AND t.{} = ${} \
              AND (${} IS NULL OR t.version = ${}) RETURNING {}",
             R::TABLE,
+            R::TENANT_COLUMN,
+            R::ID_COLUMN,
             n + 1,
             n + 2,
             n + 2,
             R::COLUMNS
         );
-        let rows = self
-            .run(sqlx::query_with(AssertSqlSafe(sql), changes.arguments))
-            .await?;
+        let rows = self.run(sqlx::query_with(AssertSqlSafe(sql), changes.arguments)).await?;
         match one(&rows)? {
             Some(row) => Ok(row),
-            None => Err(self.why_unchanged(R::TABLE, R::NAME, id).await),
+            None => Err(self.why_unchanged::<R>(id).await),
         }
     }
 
@@ -202,15 +204,10 @@ impl Tx {
         );
         let mut arguments = Assignments::default();
         arguments.set("id", id).set("version", version);
-        let rows = self
-            .run(sqlx::query_with(AssertSqlSafe(sql), arguments.arguments))
-            .await?;
-        let archived = rows
-            .first()
-            .map(|row| sqlx::Row::try_get::<bool, _>(row, "archived"))
-            .transpose();
+        let rows = self.run(sqlx::query_with(AssertSqlSafe(sql), arguments.arguments)).await?;
+        let archived = rows.first().map(|row| sqlx::Row::try_get::<bool, _>(row, "archived")).transpose();
         match archived.map_err(Error::internal)? {
-            None => Err(self.why_unchanged(R::TABLE, R::NAME, id).await),
+            None => Err(self.why_unchanged::<R>(id).await),
             Some(true) => one(&rows),
             Some(false) => Ok(None),
         }
@@ -223,7 +220,7 @@ impl Tx {
     pub async fn delete<R: Resource>(&mut self, id: Uuid, version: Option<i64>) -> Result<()> {
         let mut sql = Sql::new("DELETE FROM ");
         sql.push(R::TABLE)
-            .push(" t WHERE t.tenant_id = app.tenant_id() AND t.id = ")
+            .push(format_args!(" t WHERE t.tenant_id = app.tenant_id() AND t.{} = ", R::ID_COLUMN))
             .push_bind(id);
         if let Some(version) = version {
             sql.push(" AND t.version = ").push_bind(version);
@@ -231,19 +228,19 @@ impl Tx {
         sql.push(" RETURNING ").push(R::COLUMNS);
         match self.fetch_optional::<R>(sql).await? {
             Some(_) => Ok(()),
-            None => Err(self.why_unchanged(R::TABLE, R::NAME, id).await),
+            None => Err(self.why_unchanged::<R>(id).await),
         }
     }
 
     /// Why a guarded change met no row: it is gone, or its version is another.
-    pub(crate) async fn why_unchanged(&mut self, table: &str, name: &'static str, id: Uuid) -> Error {
+    pub(crate) async fn why_unchanged<R: Resource>(&mut self, id: Uuid) -> Error {
         let mut sql = Sql::new("SELECT 1 AS one FROM ");
-        sql.push(table)
-            .push(" WHERE tenant_id = app.tenant_id() AND id = ")
+        sql.push(R::TABLE)
+            .push(format_args!(" WHERE {} = app.tenant_id() AND {} = ", R::TENANT_COLUMN, R::ID_COLUMN))
             .push_bind(id);
         match self.fetch_optional::<(i32,)>(sql).await {
             Ok(Some(_)) => Error::Stale,
-            Ok(None) => Error::NotFound(name),
+            Ok(None) => Error::NotFound(R::NAME),
             Err(e) => e,
         }
     }

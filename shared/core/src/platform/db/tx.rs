@@ -82,26 +82,10 @@ impl Tx {
         let entered = Entered::from_first(&sets.next().unwrap_or_default())?;
         if opening.key.is_some() {
             let claim = sets.next().unwrap_or_default();
-            check_claim(
-                claim
-                    .first()
-                    .ok_or_else(|| Error::internal("no claim of the idempotency key"))?,
-            )?;
+            check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;
         }
-        let rows = if opening.load.is_some() {
-            sets.next().unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        Ok(Loaded {
-            tx: Self {
-                slot,
-                entered,
-                key: opening.key.cloned(),
-                failed: false,
-            },
-            rows,
-        })
+        let rows = if opening.load.is_some() { sets.next().unwrap_or_default() } else { Vec::new() };
+        Ok(Loaded { tx: Self { slot, entered, key: opening.key.cloned(), failed: false }, rows })
     }
 
     /// Runs one statement that returns rows.
@@ -113,10 +97,7 @@ impl Tx {
         T: for<'r> FromRow<'r, PgRow>,
     {
         let rows = self.run(sql.build()).await?;
-        rows.iter()
-            .map(T::from_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::internal)
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
     }
 
     /// Runs one statement that returns at most one row.
@@ -138,9 +119,7 @@ impl Tx {
     where
         T: for<'r> FromRow<'r, PgRow>,
     {
-        self.fetch_optional(sql)
-            .await?
-            .ok_or_else(|| Error::internal("a statement returned no row"))
+        self.fetch_optional(sql).await?.ok_or_else(|| Error::internal("a statement returned no row"))
     }
 
     pub(super) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
@@ -166,11 +145,7 @@ impl Tx {
                 self.run(store_long_answer(&key, answer).build()).await?;
             }
         }
-        let done = self
-            .slot
-            .open_connection()?
-            .execute(sqlx::raw_sql(AssertSqlSafe(commit)))
-            .await;
+        let done = self.slot.open_connection()?.execute(sqlx::raw_sql(AssertSqlSafe(commit))).await;
         match done {
             Ok(_) => {
                 self.slot.in_transaction = false;
@@ -186,10 +161,7 @@ impl Tx {
             tracing::warn!(%error, "lost the database in a transaction");
         }
         // Also forgets a dead connection; a transaction is never tried again by itself.
-        self.slot
-            .after_error(error, true)
-            .err()
-            .unwrap_or_else(error::unavailable)
+        self.slot.after_error(error, true).err().unwrap_or_else(error::unavailable)
     }
 }
 
