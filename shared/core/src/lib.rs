@@ -1,4 +1,9 @@
 pub mod base;
 pub mod customers;
+pub mod drivers;
+pub mod equipment;
 pub mod identity;
+pub mod locations;
 pub mod platform;
+pub mod trailers;
+pub mod trucks;

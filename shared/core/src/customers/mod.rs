@@ -13,7 +13,7 @@ use crate::base::strings::{Email, McNumber, Phone, StateCode, UsdotNumber, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Resource, Tx};
+use crate::platform::db::{Assignments, Db, Resource, Tx, push_archived};
 use crate::platform::search;
 
 crate::id!(CustomerId);

@@ -20,6 +20,12 @@ pub fn words(q: Option<&str>) -> Vec<Prefix> {
         .collect()
 }
 
+/// A search text as one prefix, for a column that is searched from its beginning; its values are in lower case.
+pub fn prefix(q: Option<&str>) -> Option<Prefix> {
+    let text = q.unwrap_or_default().trim().to_lowercase();
+    (!text.is_empty()).then_some(Prefix(text))
+}
+
 impl Prefix {
     /// Writes `column >= 'abc' AND column < 'abc..'`; the column's collation is "C".
     pub fn push_condition(&self, sql: &mut Sql, column: &str) {

@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use self::connection::{Slot, Source};
 pub use self::entered::Entered;
 pub use self::error::is_violation_of;
-pub use self::resource::{Assignments, Resource};
+pub use self::resource::{Assignments, Resource, push_archived};
 pub use self::tx::{Loaded, Tx};
 use super::config::DatabaseConfig;
 use super::idempotency::IdempotencyKey;

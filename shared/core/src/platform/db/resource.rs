@@ -122,6 +122,11 @@ impl Db {
     }
 }
 
+/// A list's condition: the archived rows, or those in use.
+pub fn push_archived(sql: &mut Sql, archived: bool) {
+    sql.push(if archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });
+}
+
 fn select<R: Resource>(sql: &mut Sql) {
     sql.push("SELECT ")
         .push(R::COLUMNS)
