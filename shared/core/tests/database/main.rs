@@ -1,0 +1,8 @@
+//! What the database itself promises, asked of a real one: its catalogs as the superuser, everything else as a function's
+//! own role through the pooler.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
+
+mod catalog;
+mod grants;
+mod support;

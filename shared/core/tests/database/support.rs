@@ -1,0 +1,73 @@
+//! Ways to ask, and carriers to ask about.
+
+use carhaul_testkit::Database;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
+use uuid::Uuid;
+
+/// For questions, and for setting a scene that no function could set.
+pub async fn superuser() -> PgConnection {
+    Database::get().await.direct().connect().await.unwrap()
+}
+
+/// As a function connects.
+pub async fn connect(role: &str) -> PgConnection {
+    Database::get().await.options(role).connect().await.unwrap()
+}
+
+pub async fn run(connection: &mut PgConnection, sql: impl Into<String>) -> Result<(), sqlx::Error> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await?;
+    Ok(())
+}
+
+/// The first column of each row, as text.
+pub async fn texts(connection: &mut PgConnection, sql: impl Into<String>) -> Vec<String> {
+    let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+pub async fn number(connection: &mut PgConnection, sql: impl Into<String>) -> i64 {
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(sql.into()))).await.unwrap();
+    row.get(0)
+}
+
+/// Fails, naming what the query finds. It selects what must not exist, in one column of text.
+#[track_caller]
+pub fn none(found: &[String], rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
+
+/// A carrier with its owner.
+#[derive(Clone)]
+pub struct Carrier {
+    pub id: Uuid,
+    pub subject: String,
+}
+
+pub const ISSUER: &str = "https://issuer.test";
+
+impl Carrier {
+    /// Created as the API creates one.
+    pub async fn create() -> Self {
+        let carrier = Self { id: Uuid::now_v7(), subject: Uuid::now_v7().to_string() };
+        let sql = format!(
+            "BEGIN; SELECT app.sign_in('{ISSUER}', '{}', 'owner@example.com', 'Owner', NULL); \
+             SELECT app.create_tenant('{}', 'Carrier', NULL, NULL, 'America/New_York', 'USD'); COMMIT",
+            carrier.subject, carrier.id
+        );
+        run(&mut connect("carhaul_api").await, sql).await.unwrap();
+        carrier
+    }
+
+    pub async fn create_on(plan: &str) -> Self {
+        let carrier = Self::create().await;
+        let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{}'", carrier.id);
+        run(&mut superuser().await, sql).await.unwrap();
+        carrier
+    }
+
+    /// The statement that enters the carrier as its owner.
+    pub fn enter(&self) -> String {
+        let Self { id, subject } = self;
+        format!("SELECT FROM app.enter('user', '{ISSUER}', '{subject}', '{id}', NULL)")
+    }
+}
