@@ -142,7 +142,7 @@ pub async fn list(
 ) -> Result<Page<Customer>> {
     let words = search::words(filter.q.as_deref());
     db.list(actor, cursor, limit, |sql| {
-        sql.push(if filter.archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });
+        push_archived(sql, filter.archived);
         if let Some(r#type) = filter.r#type {
             sql.push(" AND t.type = ").push_bind(r#type);
         }
