@@ -6,3 +6,4 @@
 mod catalog;
 mod grants;
 mod support;
+mod tenancy;

@@ -36,11 +36,13 @@ pub fn none(found: &[String], rule: &str) {
     assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
 }
 
-/// A carrier with its owner.
+/// A carrier as one of its members sees it.
 #[derive(Clone)]
 pub struct Carrier {
     pub id: Uuid,
     pub subject: String,
+    /// Who it is seen as, if not its owner.
+    pub user: Option<Uuid>,
 }
 
 pub const ISSUER: &str = "https://issuer.test";
@@ -48,7 +50,7 @@ pub const ISSUER: &str = "https://issuer.test";
 impl Carrier {
     /// Created as the API creates one.
     pub async fn create() -> Self {
-        let carrier = Self { id: Uuid::now_v7(), subject: Uuid::now_v7().to_string() };
+        let carrier = Self { id: Uuid::now_v7(), subject: Uuid::now_v7().to_string(), user: None };
         let sql = format!(
             "BEGIN; SELECT app.sign_in('{ISSUER}', '{}', 'owner@example.com', 'Owner', NULL); \
              SELECT app.create_tenant('{}', 'Carrier', NULL, NULL, 'America/New_York', 'USD'); COMMIT",
@@ -65,9 +67,27 @@ impl Carrier {
         carrier
     }
 
-    /// The statement that enters the carrier as its owner.
+    /// The same carrier as another member sees it.
+    pub async fn member(&self, role: &str) -> Self {
+        let (user, subject) = (Uuid::now_v7(), Uuid::now_v7().to_string());
+        let sql = format!(
+            "INSERT INTO users (id, issuer, subject) VALUES ('{user}', '{ISSUER}', '{subject}'); \
+             INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{}', '{user}', '{role}')",
+            self.id
+        );
+        run(&mut superuser().await, sql).await.unwrap();
+        Self { id: self.id, subject, user: Some(user) }
+    }
+
+    /// The statement that enters the carrier.
     pub fn enter(&self) -> String {
-        let Self { id, subject } = self;
+        let Self { id, subject, .. } = self;
         format!("SELECT FROM app.enter('user', '{ISSUER}', '{subject}', '{id}', NULL)")
+    }
+
+    /// One row of everything a carrier can have, so that a question about any table has something to find.
+    pub async fn furnish(&self) {
+        let sql = include_str!("furnish.sql").replace("$tenant", &format!("'{}'", self.id));
+        run(&mut superuser().await, sql).await.unwrap();
     }
 }

@@ -1,0 +1,32 @@
+-- One row of every tenant table for the carrier $tenant, beside those that app.create_tenant and the triggers write.
+BEGIN;
+CREATE TEMP TABLE made ON COMMIT DROP AS
+SELECT app.uuid_v7() AS customer, app.uuid_v7() AS location, app.uuid_v7() AS truck, app.uuid_v7() AS trailer,
+       app.uuid_v7() AS driver, app.uuid_v7() AS carrier_order, app.uuid_v7() AS vehicle, app.uuid_v7() AS tag,
+       app.uuid_v7() AS status;
+INSERT INTO customers (tenant_id, id, type, name) SELECT $tenant, customer, 'broker', 'Lakeside Auto Brokers' FROM made;
+INSERT INTO locations (tenant_id, id, type, name, address, city, state, zip, time_zone)
+SELECT $tenant, location, 'auction', 'Dock', '1 Main St', 'Lexington', 'KY', '40505', 'America/New_York' FROM made;
+INSERT INTO trucks (tenant_id, id, unit_number, capacity) SELECT $tenant, truck, 'T1', 1 FROM made;
+INSERT INTO trailers (tenant_id, id, unit_number, capacity) SELECT $tenant, trailer, 'R1', 8 FROM made;
+INSERT INTO drivers (tenant_id, id, name) SELECT $tenant, driver, 'Sam' FROM made;
+INSERT INTO custom_statuses (tenant_id, id, label, color, system_status)
+SELECT $tenant, status, 'Called', '#00ff00', 'new' FROM made;
+INSERT INTO tags (tenant_id, id, name, color) SELECT $tenant, tag, 'Rush', '#ff0000' FROM made;
+INSERT INTO notification_preferences (tenant_id, event, channel, role) VALUES ($tenant, 'order.created', 'email', 'owner');
+INSERT INTO invitations (tenant_id, id, email, role, token_hash, invited_by, expires_at)
+VALUES ($tenant, app.uuid_v7(), 'new@example.com', 'dispatcher', app.uuid_v7(), app.uuid_v7(), now() + interval '1 day');
+INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by)
+VALUES ($tenant, app.uuid_v7(), 'Key', app.uuid_v7(), '1234', '{orders.read}', app.uuid_v7());
+INSERT INTO idempotency_keys (tenant_id, actor_id, key, request_hash, expires_at)
+VALUES ($tenant, app.uuid_v7(), 'key', 'hash', now() + interval '1 day');
+INSERT INTO orders (tenant_id, id, number, transport_type, customer_id, currency, vehicle_count,
+                    pickup_city, pickup_state, pickup_time_zone, pickup_from, pickup_to,
+                    delivery_city, delivery_state, delivery_time_zone, delivery_from, delivery_to)
+SELECT $tenant, carrier_order, 1, 'open', customer, 'USD', 1,
+       'Lexington', 'KY', 'America/New_York', now(), now(), 'Reno', 'NV', 'America/Los_Angeles', now(), now() FROM made;
+INSERT INTO order_vehicles (tenant_id, id, order_id, position, vin)
+SELECT $tenant, vehicle, carrier_order, 1, '1G4AH59H45G118341' FROM made;
+INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT $tenant, carrier_order, tag FROM made;
+INSERT INTO status_history (tenant_id, order_id, to_status, at) SELECT $tenant, carrier_order, 'new', now() FROM made;
+COMMIT;
