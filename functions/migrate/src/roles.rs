@@ -121,13 +121,13 @@ async fn prepare_database(
 /// What holds for every session of a function's role. It is set here because a function cannot: a SET pins the proxy's
 /// connection, and the proxy does not pass start-up options on.
 ///
-/// - statement_timeout: the gateway gives up after 30 s; what runs longer works for nobody.
+/// - statement_timeout: a function gives up after 10 s (`TRIP_DEADLINE` in the core); what runs longer works for nobody.
 /// - lock_timeout: a queue behind one lock is answered instead of taking every connection of the pool.
 /// - idle_in_transaction_session_timeout: a function that is killed in the middle leaves its transaction, and its locks,
 ///   open until the server notices.
 async fn limit(database: &mut PgConnection, name: &str, role: &str) -> Result<(), MigrateError> {
     run(database, format!("GRANT CONNECT ON DATABASE {name} TO {role}")).await?;
-    run(database, format!("ALTER ROLE {role} SET statement_timeout = '25s'")).await?;
+    run(database, format!("ALTER ROLE {role} SET statement_timeout = '9s'")).await?;
     run(database, format!("ALTER ROLE {role} SET lock_timeout = '5s'")).await?;
     run(database, format!("ALTER ROLE {role} SET idle_in_transaction_session_timeout = '30s'")).await
 }

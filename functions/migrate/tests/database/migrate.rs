@@ -68,7 +68,7 @@ async fn a_role_has_its_settings_and_a_changed_password_counts_from_the_next_run
 
     let mut session = log_in(&setup.database, &first).await.unwrap();
     for (setting, expected) in
-        [("statement_timeout", "25s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")]
+        [("statement_timeout", "9s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "30s")]
     {
         let query = sqlx::query_scalar("SELECT current_setting($1)").bind(setting);
         let value: String = query.fetch_one(&mut session).await.unwrap();

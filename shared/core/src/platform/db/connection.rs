@@ -1,17 +1,21 @@
 //! The one connection of a function instance.
 
+use std::io;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 
-use super::error::{is_disconnect, unavailable};
+use super::error::{classify, is_disconnect, is_timeout, unavailable};
 use crate::base::error::{Error, Result};
 use crate::platform::config::{DatabaseConfig, Tls};
-use crate::platform::secrets::{Credentials, Secrets};
+use crate::platform::secrets::{Credentials, Secrets, SecretsError};
 
 /// Longer than a pooler's wait for a free server connection under load, shorter than the gateway's 30 s.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A round trip takes milliseconds, or as long as the role's statement_timeout lets it; what is silent for longer is gone.
+const TRIP_DEADLINE: Duration = Duration::from_secs(10);
 
 pub enum Source {
     Secret { config: DatabaseConfig, secret: String },
@@ -45,58 +49,70 @@ impl Slot {
         self.connection.as_mut().ok_or_else(unavailable)
     }
 
+    /// Rolls back what was left open. The flag falls last: this may be dropped half-way.
     pub async fn settle(&mut self) {
-        if !std::mem::take(&mut self.in_transaction) {
-            return;
-        }
-        if let Some(connection) = &mut self.connection
-            && connection.execute("ROLLBACK").await.is_err()
+        if self.in_transaction
+            && let Some(connection) = &mut self.connection
+            && in_time(connection.execute("ROLLBACK")).await.is_err()
         {
             self.connection = None;
         }
+        self.in_transaction = false;
     }
 
-    /// Decides after a failed statement: Ok to try again on a fresh connection, else what to tell the caller.
+    /// Decides after a failed statement: Ok to try again on a fresh connection, else what to tell the caller. What took
+    /// too long is not tried again: the caller has waited enough.
     pub fn after_error(&mut self, error: &sqlx::Error, last: bool) -> Result<()> {
         if is_disconnect(error) {
             self.connection = None;
             self.in_transaction = false;
-            if !last {
+            if !last && !is_timeout(error) {
                 return Ok(());
             }
         }
-        Err(super::error::classify(error))
+        Err(classify(error))
     }
 
     async fn connect(&self) -> Result<PgConnection> {
         match &self.source {
-            Source::Options(options) => log_in(options).await.map_err(|e| {
-                tracing::warn!(error = %e, "cannot connect to the database");
-                unavailable()
-            }),
+            Source::Options(options) => log_in(options).await.map_err(refused),
             Source::Secret { config, secret } => {
-                let known = self.secrets.credentials(secret).await.map_err(Error::internal)?;
-                let refused = match log_in(&options(config, &known)).await {
-                    Ok(connection) => return Ok(connection),
-                    Err(refused) => refused,
-                };
-                tracing::warn!(error = %refused, "cannot connect to the database");
-                // The password may have been rotated since it was read.
-                let present = self.secrets.refresh(secret).await.map_err(Error::internal)?;
-                if present == known {
-                    return Err(unavailable());
+                let known = self.secrets.credentials(secret).await.map_err(unreadable)?;
+                match log_in(&options(config, &known)).await {
+                    // The password may have been rotated since it was read.
+                    Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| code.starts_with("28")) => {
+                        let present = self.secrets.refresh(secret).await.map_err(unreadable)?;
+                        log_in(&options(config, &present)).await.map_err(refused)
+                    }
+                    connected => connected.map_err(refused),
                 }
-                log_in(&options(config, &present)).await.map_err(|_| unavailable())
             }
         }
     }
 }
 
+/// Ends a trip that takes too long. The connection is then of no use any more.
+pub async fn in_time<T>(trip: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    within(TRIP_DEADLINE, trip).await
+}
+
 async fn log_in(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    match tokio::time::timeout(CONNECT_DEADLINE, options.connect()).await {
-        Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
-    }
+    within(CONNECT_DEADLINE, options.connect()).await
+}
+
+async fn within<T>(deadline: Duration, trip: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(deadline, trip).await.unwrap_or_else(late)
+}
+
+fn refused(error: sqlx::Error) -> Error {
+    tracing::warn!(%error, "cannot connect to the database");
+    unavailable()
+}
+
+fn unreadable(error: SecretsError) -> Error {
+    tracing::warn!(%error, "cannot read the database's secret");
+    unavailable()
 }
 
 fn options(config: &DatabaseConfig, login: &Credentials) -> PgConnectOptions {

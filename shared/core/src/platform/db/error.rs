@@ -16,11 +16,16 @@ pub fn is_disconnect(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(e) => e.code().is_some_and(|code| {
             // Class 08: connection failures, also a pooler's. 57P01-57P03: the server shuts down or starts.
-            // 26000: the pooler has lost a prepared statement. 25P02 cannot happen on a clean connection.
-            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05" | "26000")
+            // 57P05, 25P03: it ended an idle session or transaction. 26000: the pooler has lost a prepared statement.
+            code.starts_with("08") || matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "26000")
         }),
         _ => false,
     }
+}
+
+/// Whether the answer did not come in time.
+pub fn is_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// Whether this is a violation of the constraint with that name.

@@ -21,7 +21,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, QueryBuilder, Row};
 use tokio::sync::Mutex;
 
-use self::connection::{Slot, Source};
+use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
 pub use self::error::is_violation_of;
 pub use self::resource::{Assignments, Resource, push_archived};
@@ -77,6 +77,34 @@ impl Db {
         Ok((entered, rows))
     }
 
+    /// Like [`Db::read`], with something beside the rows, read in the same round trip: `aside` writes a SELECT of one row
+    /// with one column of that name.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn read_with<T, A>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        select: impl Fn(&mut Sql),
+        aside: impl Fn(&mut Sql),
+    ) -> Result<(Entered, Vec<T>, A)>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+        A: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        let rows = self.enter_and(actor, ", r.*, x.aside", &select, |sql| {
+            sql.push(" CROSS JOIN LATERAL (");
+            aside(sql);
+            sql.push(") x");
+        });
+        let rows = rows.await?;
+        let entered = Entered::from_first(&rows)?;
+        entered.grant.require(action)?;
+        let aside = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("aside"));
+        Ok((entered, decode(&rows)?, aside.map_err(Error::internal)?))
+    }
+
     /// Like [`Db::read`], for one row.
     ///
     /// # Errors
@@ -106,7 +134,7 @@ impl Db {
             let connection = slot.clean_connection().await?;
             let mut sql = Sql::default();
             build(&mut sql);
-            match sql.build().fetch_all(connection).await {
+            match in_time(sql.build().fetch_all(connection)).await {
                 Ok(rows) => return Ok(rows),
                 Err(e) => slot.after_error(&e, last)?,
             }
@@ -155,14 +183,13 @@ impl Db {
         let sql = opening.sql();
         let mut slot = self.slot.clone().lock_owned().await;
         for last in [false, true] {
-            let connection = slot.clean_connection().await?;
-            let answer = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch_many(connection);
-            match tx::result_sets(answer).await {
+            slot.clean_connection().await?;
+            // From here on, whatever happens, even if this future is dropped half-way.
+            slot.in_transaction = true;
+            let answer = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch_many(slot.open_connection()?);
+            match in_time(tx::result_sets(answer)).await {
                 Ok(sets) => return Tx::opened(slot, sets, opening),
-                Err(e) => {
-                    slot.in_transaction = true;
-                    slot.after_error(&e, last)?;
-                }
+                Err(e) => slot.after_error(&e, last)?,
             }
         }
         Err(error::unavailable())

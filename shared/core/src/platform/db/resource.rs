@@ -66,6 +66,15 @@ impl Assignments {
         }
     }
 
+    /// Adds an argument that is no column's value, and returns its placeholder. Only after the columns.
+    pub(crate) fn bind<T>(&mut self, value: T) -> String
+    where
+        T: for<'q> Encode<'q, Postgres> + Type<Postgres>,
+    {
+        self.arguments.add(value).expect("our types encode");
+        format!("${}", self.arguments.len())
+    }
+
     fn columns(&self) -> String {
         self.columns.iter().map(|column| format!(", {column}")).collect()
     }
@@ -74,7 +83,8 @@ impl Assignments {
         (1..=self.columns.len()).map(|n| format!(", ${n}")).collect()
     }
 
-    fn pairs(&self) -> String {
+    /// `, a = $1, b = $2`
+    pub(crate) fn pairs(&self) -> String {
         let pair = |(column, n): (&&str, usize)| match *column {
             "archived_at" => format!(", archived_at = CASE WHEN ${n} THEN coalesce(t.archived_at, now()) END"),
             column => format!(", {column} = ${n}"),
@@ -136,6 +146,15 @@ fn select<R: Resource>(sql: &mut Sql) {
 }
 
 impl Tx {
+    /// Runs one statement with the arguments of `assignments`.
+    pub(crate) async fn fetch_assigned<T>(&mut self, sql: String, assignments: Assignments) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.run(sqlx::query_with(AssertSqlSafe(sql), assignments.arguments)).await?;
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    }
+
     /// Inserts a row into the tenant and returns it.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Either, Executor, FromRow, Postgres, Row};
 use tokio::sync::OwnedMutexGuard;
 
-use super::connection::Slot;
+use super::connection::{Slot, in_time};
 use super::entered::Entered;
 use super::error::{classify, is_disconnect};
 use super::{Sql, error};
@@ -72,12 +72,7 @@ pub async fn result_sets(
 
 impl Tx {
     /// `sets` has the rows of each statement of the opening, in its order.
-    pub(super) fn opened(
-        mut slot: OwnedMutexGuard<Slot>,
-        sets: Vec<Vec<PgRow>>,
-        opening: &Opening<'_>,
-    ) -> Result<Loaded> {
-        slot.in_transaction = true;
+    pub(super) fn opened(slot: OwnedMutexGuard<Slot>, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
         let mut sets = sets.into_iter().skip(1 + opening.prelude.len());
         let entered = Entered::from_first(&sets.next().unwrap_or_default())?;
         if opening.key.is_some() {
@@ -123,7 +118,7 @@ impl Tx {
     }
 
     pub(super) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
-        let answer = query.fetch_all(self.slot.open_connection()?).await;
+        let answer = in_time(query.fetch_all(self.slot.open_connection()?)).await;
         answer.map_err(|e| self.fail(&e))
     }
 
@@ -145,8 +140,8 @@ impl Tx {
                 self.run(store_long_answer(&key, answer).build()).await?;
             }
         }
-        let done = self.slot.open_connection()?.execute(sqlx::raw_sql(AssertSqlSafe(commit))).await;
-        match done {
+        let commit = sqlx::raw_sql(AssertSqlSafe(commit));
+        match in_time(self.slot.open_connection()?.execute(commit)).await {
             Ok(_) => {
                 self.slot.in_transaction = false;
                 Ok(())
