@@ -1,7 +1,11 @@
 //! One file for each resource: its routes, its query parameters, handlers of a few lines.
 
 mod customers;
+mod drivers;
+mod locations;
 mod meta;
+mod trailers;
+mod trucks;
 
 use carhaul_core::base::error::Result;
 use carhaul_http::answer::Answer;
@@ -15,7 +19,13 @@ use crate::app::App;
 pub type Outcome = Result<Answer, Failure>;
 
 pub fn all() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(meta::router()).merge(customers::router())
+    OpenApiRouter::new()
+        .merge(meta::router())
+        .merge(customers::router())
+        .merge(drivers::router())
+        .merge(locations::router())
+        .merge(trailers::router())
+        .merge(trucks::router())
 }
 
 /// The answer to a DELETE: 200 with the row when it was archived because something refers to it, else 204.

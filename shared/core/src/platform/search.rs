@@ -22,7 +22,9 @@ pub fn words(q: Option<&str>) -> Vec<Prefix> {
 
 /// A search text as one prefix, for a column that is searched from its beginning; its values are in lower case.
 pub fn prefix(q: Option<&str>) -> Option<Prefix> {
-    let text = q.unwrap_or_default().trim().to_lowercase();
+    // Postgres takes no NUL in a text, and no name has a control character.
+    let text: String = q.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    let text = text.trim().to_lowercase();
     (!text.is_empty()).then_some(Prefix(text))
 }
 
@@ -43,5 +45,12 @@ mod tests {
         let found = words(Some("  Lakeside  AUTO, VIN-118341 "));
         assert_eq!(found, ["lakeside", "auto", "vin", "118341"].map(|w| Prefix(w.into())));
         assert_eq!(words(None), []);
+    }
+
+    #[test]
+    fn a_prefix_is_the_whole_text_in_lower_case() {
+        assert_eq!(prefix(Some(" Lakeside AUTO\0 ")), Some(Prefix("lakeside auto".into())));
+        assert_eq!(prefix(Some(" ")), None);
+        assert_eq!(prefix(None), None);
     }
 }
