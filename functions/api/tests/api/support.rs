@@ -79,9 +79,30 @@ impl TestApp {
             self.issuer.url()
         );
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut api).await.expect("a carrier can be created");
-        let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{id}'");
+        let carrier = Carrier { id, owner: self.client(&subject).of(id) };
+        self.change_plan(&carrier, plan).await;
+        carrier
+    }
+
+    pub async fn change_plan(&self, carrier: &Carrier, plan: &str) {
+        let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{}'", carrier.id);
         self.superuser().await.execute(AssertSqlSafe(sql)).await.expect("the plan exists");
-        Carrier { id, owner: self.client(&subject).of(id) }
+    }
+
+    /// An order of the carrier with this value in this column.
+    pub async fn order_with(&self, carrier: &Carrier, column: &str, value: &str) {
+        let sql = format!(
+            "WITH customer AS (INSERT INTO customers (tenant_id, id, type, name) \
+                               VALUES ('{tenant}', app.uuid_v7(), 'dealer', 'Dealer') RETURNING tenant_id, id) \
+             INSERT INTO orders (tenant_id, id, customer_id, number, transport_type, currency, vehicle_count, {column}, \
+                 pickup_city, pickup_state, pickup_time_zone, pickup_from, pickup_to, \
+                 delivery_city, delivery_state, delivery_time_zone, delivery_from, delivery_to) \
+             SELECT tenant_id, app.uuid_v7(), id, (SELECT count(*) + 1 FROM orders WHERE tenant_id = '{tenant}'), 'open', \
+                 'USD', 0, '{value}', 'Lexington', 'KY', 'America/New_York', now(), now(), \
+                 'Dover', 'DE', 'America/New_York', now(), now() FROM customer",
+            tenant = carrier.id
+        );
+        self.superuser().await.execute(AssertSqlSafe(sql)).await.expect("an order can be written");
     }
 
     /// A client that acts as another member of the carrier, in this role.
