@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use carhaul_core::platform::secrets::Credentials;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use tokio::sync::OnceCell;
 
 use crate::keys::encode;
@@ -59,6 +59,19 @@ impl Database {
     /// `host:port` of the pooler.
     pub fn pooler(&self) -> &str {
         &self.pooler
+    }
+
+    /// How many connections to the server the pooler opens for each role.
+    ///
+    /// # Panics
+    /// When `CARHAUL_TEST_POOLER_ADMIN` is missing or leads nowhere.
+    pub async fn pool_size(&self) -> usize {
+        let console: PgConnectOptions =
+            variable("CARHAUL_TEST_POOLER_ADMIN").parse().expect("CARHAUL_TEST_POOLER_ADMIN is a postgres:// URL");
+        let mut console = console.ssl_mode(PgSslMode::Disable).connect().await.expect("the pooler is up");
+        let settings = console.fetch_all(sqlx::raw_sql("SHOW CONFIG")).await.expect("PgBouncer has a console");
+        let size = settings.iter().find(|row| row.get::<&str, _>("key") == "default_pool_size");
+        size.map(|row| row.get::<&str, _>("value")).and_then(|size| size.parse().ok()).expect("every pool has a size")
     }
 
     pub fn name(&self) -> &str {

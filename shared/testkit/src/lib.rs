@@ -15,4 +15,4 @@ pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
 pub use token::TokenBuilder;
-pub use trip_counter::{Seen, TripCounter};
+pub use trip_counter::{Fault, Seen, TripCounter};

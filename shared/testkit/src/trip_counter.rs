@@ -22,6 +22,7 @@ pub struct TripCounter {
 struct Shared {
     target: String,
     seen: Mutex<Seen>,
+    fuse: Mutex<Option<(usize, Fault)>>,
     wire: watch::Sender<Wire>,
 }
 
@@ -33,6 +34,19 @@ pub struct Seen {
     pub connections: usize,
     /// The SQL that was prepared or sent as a simple query, for the message of a failing test.
     pub statements: Vec<String>,
+}
+
+/// What befalls a trip, see [`TripCounter::fail_trip`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Its request does not reach the server.
+    CutBefore,
+    /// Its request is on its way to the server, nobody waits for the answer.
+    CutWhileRunning,
+    /// The server has done it, its answer does not reach the client.
+    CutAfter,
+    /// Its request is held back, as by [`TripCounter::stall`].
+    Stall,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +66,7 @@ impl TripCounter {
         let shared = Arc::new(Shared {
             target: target.to_owned(),
             seen: Mutex::default(),
+            fuse: Mutex::default(),
             wire: watch::Sender::new(Wire::default()),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -79,9 +94,14 @@ impl TripCounter {
         *self.shared.seen() = Seen::default();
     }
 
+    /// Once only: the trip with this number, counted from the last reset and starting with 1, meets this fault.
+    pub fn fail_trip(&self, number: usize, fault: Fault) {
+        *self.shared.fuse() = Some((number, fault));
+    }
+
     /// Cuts every connection; new ones are accepted.
     pub fn cut(&self) {
-        self.shared.wire.send_modify(|wire| wire.generation += 1);
+        self.shared.cut();
     }
 
     /// Cuts every connection and closes new ones at once, until [`TripCounter::accept`].
@@ -114,6 +134,20 @@ impl Drop for TripCounter {
 impl Shared {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().expect("nobody panics while they hold this lock")
+    }
+
+    fn fuse(&self) -> MutexGuard<'_, Option<(usize, Fault)>> {
+        self.fuse.lock().expect("nobody panics while they hold this lock")
+    }
+
+    fn cut(&self) {
+        self.wire.send_modify(|wire| wire.generation += 1);
+    }
+
+    /// Whether the trip that has been counted last meets this fault now.
+    fn meets(&self, fault: Fault) -> bool {
+        let trips = self.seen().trips;
+        self.fuse().take_if(|fuse| *fuse == (trips, fault)).is_some()
     }
 }
 
@@ -166,8 +200,19 @@ async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, shared:
         let kind = client.read_u8().await?;
         let message = read_message(&mut client, vec![kind]).await?;
         until_flowing(shared).await;
-        shared.seen().count(kind, &message[5..]);
-        server.write_all(&message).await?;
+        let waits = shared.seen().count(kind, &message[5..]);
+        if waits && shared.meets(Fault::Stall) {
+            shared.wire.send_modify(|wire| wire.stalled = true);
+            until_flowing(shared).await;
+        }
+        if waits && shared.meets(Fault::CutBefore) {
+            shared.cut();
+        } else {
+            server.write_all(&message).await?;
+        }
+        if waits && shared.meets(Fault::CutWhileRunning) {
+            shared.cut();
+        }
     }
 }
 
@@ -179,6 +224,10 @@ async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, shared: 
             return Ok(());
         }
         until_flowing(shared).await;
+        if shared.meets(Fault::CutAfter) {
+            shared.cut();
+            return Ok(());
+        }
         client.write_all(&buffer[..length]).await?;
     }
 }
@@ -200,17 +249,17 @@ async fn until_flowing(shared: &Shared) {
 }
 
 impl Seen {
-    fn count(&mut self, kind: u8, body: &[u8]) {
+    /// Whether the client waits for an answer after this message.
+    fn count(&mut self, kind: u8, body: &[u8]) -> bool {
         match kind {
-            b'Q' => {
-                self.trips += 1;
-                self.statements.extend(text(body));
-            }
-            b'S' => self.trips += 1,
+            b'Q' => self.statements.extend(text(body)),
             // Parse: the statement's name, then its SQL.
             b'P' => self.statements.extend(body.splitn(2, |byte| *byte == 0).nth(1).and_then(text)),
             _ => {}
         }
+        let waits = matches!(kind, b'Q' | b'S');
+        self.trips += usize::from(waits);
+        waits
     }
 }
 

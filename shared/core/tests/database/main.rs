@@ -5,5 +5,6 @@
 
 mod catalog;
 mod grants;
+mod pool;
 mod support;
 mod tenancy;

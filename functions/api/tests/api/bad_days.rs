@@ -1,0 +1,249 @@
+//! Days on which everything happens at once, or breaks in the middle: no wrong answer, nothing done twice, and the next
+//! request works by itself.
+
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use carhaul_core::base::clock::Clock;
+use carhaul_testkit::{Fault, TripCounter};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::support::{Carrier, Client, Instance, Reply, TestApp, a_customer, id, ids, oidc};
+
+const CUSTOMERS: &str = "/v1/customers";
+
+fn named(name: &str) -> Value {
+    let mut customer = a_customer();
+    customer["name"] = json!(name);
+    customer
+}
+
+async fn customers_of(app: &TestApp, carrier: &Carrier) -> i64 {
+    app.count(&format!("SELECT count(*) FROM customers WHERE tenant_id = '{}'", carrier.id)).await
+}
+
+/// A client on an instance that reaches the pooler over a wire of its own.
+async fn wired(app: &TestApp, client: &Client) -> (TripCounter, Client) {
+    let wire = TripCounter::start(app.database.pooler()).await;
+    let options = app.database.options_at("carhaul_api", &wire.host(), wire.port());
+    let instance = Instance::new(options, &oidc(&app.issuer), Clock::system());
+    (wire, client.through(&instance))
+}
+
+/// A client on an instance whose sessions can be told from others in `pg_stat_activity`.
+async fn direct(app: &TestApp, client: &Client) -> (String, Client) {
+    let name = Uuid::now_v7().to_string();
+    let server = app.database.direct();
+    let options = app.database.options_at("carhaul_api", server.get_host(), server.get_port()).application_name(&name);
+    (name, client.through(&Instance::new(options, &oidc(&app.issuer), Clock::system())))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_instances_share_the_poolers_few_connections() {
+    let app = TestApp::start().await;
+    let carriers = [app.carrier().await, app.carrier().await];
+    let pool = i64::try_from(app.database.pool_size().await).unwrap();
+    let mut requests = JoinSet::new();
+    for n in 0..200 {
+        let client = carriers[n % 2].owner.through(&app.another_instance());
+        requests.spawn(async move {
+            let name = format!("Customer {n}");
+            let made = client.post(CUSTOMERS, named(&name)).await.expect(201);
+            assert_eq!(made["name"], name);
+            let read = client.get(&format!("{CUSTOMERS}/{}", id(&made))).await.expect(200);
+            assert_eq!(read, made);
+        });
+    }
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'carhaul_api' AND datname = '{}' \
+         AND application_name NOT LIKE '%-%'",
+        app.database.name()
+    );
+    let mut most = 0;
+    while let Some(done) = requests.join_next().await {
+        done.unwrap();
+        if requests.len() % 10 == 0 {
+            most = most.max(app.count(&sql).await);
+        }
+    }
+    assert!((1..=pool).contains(&most), "{most} server connections with a pool of {pool}");
+    for carrier in &carriers {
+        assert_eq!(customers_of(&app, carrier).await, 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_twins_with_one_key_have_one_effect() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let mut twins = JoinSet::new();
+    for _ in 0..20 {
+        let client = carrier.owner.through(&app.another_instance());
+        twins.spawn(async move { client.post_once(CUSTOMERS, "twin", a_customer()).await });
+    }
+    let mut created = Vec::new();
+    while let Some(reply) = twins.join_next().await {
+        let reply = reply.unwrap();
+        match reply.status.as_u16() {
+            409 => assert_eq!(reply.refused(409, "conflict")["code"], "busy"),
+            _ => created.push((reply.etag().to_owned(), reply.headers["location"].clone(), reply.expect(201))),
+        }
+    }
+    assert!(!created.is_empty() && created.iter().all(|answer| *answer == created[0]), "{created:#?}");
+    assert_eq!(customers_of(&app, &carrier).await, 1);
+}
+
+#[tokio::test]
+async fn a_write_that_is_cut_anywhere_is_done_once_when_it_is_repeated() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let (wire, client) = wired(&app, &carrier.owner).await;
+    let mut count = 0;
+    for step in 1..=3 {
+        for fault in [Fault::CutBefore, Fault::CutWhileRunning, Fault::CutAfter] {
+            let key = format!("{step} {fault:?}");
+            client.get(CUSTOMERS).await.expect(200);
+            client.post(CUSTOMERS, named("Warm")).await.expect(201);
+            wire.reset();
+            wire.fail_trip(step, fault);
+
+            let first = client.post_once(CUSTOMERS, &key, named(&key)).await;
+            let connections = wire.seen().connections;
+            // Nothing had been done before the first trip was answered, so it is tried again unseen.
+            if step == 1 {
+                assert_eq!(first.status, 201, "{key}: {}", first.text);
+                assert_eq!(connections, 1, "{key}");
+            } else {
+                assert_eq!(first.headers["retry-after"], "1");
+                first.refused(503, "unavailable");
+            }
+            let read = client.get(CUSTOMERS).await.expect(200);
+            let again = client.post_once(CUSTOMERS, &key, named(&key)).await;
+            let replayed = again.headers.contains_key("idempotency-replayed");
+            let again = again.expect(201);
+            count += 2;
+            assert_eq!(customers_of(&app, &carrier).await, count, "{key}");
+            // A commit that was done and not answered is found again.
+            assert_eq!(replayed, ids(&read).contains(&id(&again)), "{key}");
+            assert!(replayed || (step, fault) != (3, Fault::CutAfter), "{key}");
+            assert!(!replayed || step != 2, "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_is_cut_is_tried_again_unseen() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let (wire, client) = wired(&app, &owner).await;
+    let made = client.post(CUSTOMERS, a_customer()).await.expect(201);
+    let path = format!("{CUSTOMERS}/{}", id(&made));
+    client.get(&path).await.expect(200);
+    for fault in [Fault::CutBefore, Fault::CutWhileRunning, Fault::CutAfter] {
+        wire.reset();
+        wire.fail_trip(1, fault);
+        assert_eq!(client.get(&path).await.expect(200), made, "{fault:?}");
+        assert_eq!(wire.seen().connections, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_has_ended_is_replaced_unseen() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let (session, client) = direct(&app, &owner).await;
+    let made = client.post(CUSTOMERS, a_customer()).await.expect(201);
+    let path = format!("{CUSTOMERS}/{}", id(&made));
+    let kill =
+        format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '{session}'");
+    let mut superuser = app.superuser().await;
+    superuser.fetch_one(AssertSqlSafe(kill.clone())).await.unwrap();
+    client.get(&path).await.expect(200);
+    superuser.fetch_one(AssertSqlSafe(kill)).await.unwrap();
+    client.patch(&path, json!({"notes": "after"})).await.expect(200);
+    superuser.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_a_503_until_it_can() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let (wire, client) = wired(&app, &owner).await;
+    client.get(CUSTOMERS).await.expect(200);
+    wire.refuse();
+    for _ in 0..2 {
+        let refused = client.get(CUSTOMERS).await;
+        assert_eq!(refused.headers["retry-after"], "1");
+        refused.refused(503, "unavailable");
+        client.post(CUSTOMERS, a_customer()).await.refused(503, "unavailable");
+    }
+    wire.accept();
+    client.post(CUSTOMERS, a_customer()).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_database_that_says_nothing_is_given_up_in_time() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let (reading, reader) = wired(&app, &carrier.owner).await;
+    let (writing, writer) = wired(&app, &carrier.owner).await;
+    let (connecting, newcomer) = wired(&app, &carrier.owner).await;
+    reader.get(CUSTOMERS).await.expect(200);
+    writer.post(CUSTOMERS, a_customer()).await.expect(201);
+    writing.reset();
+    // In the middle of its transaction.
+    writing.fail_trip(2, Fault::Stall);
+    reading.stall();
+    connecting.stall();
+    let begun = Instant::now();
+    let (read, written, connected) =
+        tokio::join!(reader.get(CUSTOMERS), writer.post(CUSTOMERS, a_customer()), newcomer.get(CUSTOMERS));
+    for reply in [read, written, connected] {
+        reply.refused(503, "unavailable");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    for wire in [&reading, &writing, &connecting] {
+        wire.resume();
+    }
+    for client in [reader, writer, newcomer] {
+        client.post(CUSTOMERS, a_customer()).await.expect(201);
+    }
+    assert_eq!(customers_of(&app, &carrier).await, 4);
+}
+
+/// Whatever a request ends with, its transaction has ended before the answer leaves: a frozen instance would hold its locks.
+#[tokio::test]
+async fn no_answer_leaves_a_transaction_open() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let (session, client) = direct(&app, &carrier.owner).await;
+    let path = format!("{CUSTOMERS}/{}", id(&client.post(CUSTOMERS, a_customer()).await.expect(201)));
+    client.post_once(CUSTOMERS, "k", a_customer()).await.expect(201);
+    let state =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{session}' AND state <> 'idle'");
+    let driver = Client { instance: client.instance.clone(), ..app.member(&carrier, "driver").await };
+    let stranger = Client { instance: client.instance.clone(), ..app.client("nobody").of(carrier.id) };
+    let stale = [("if-match", "\"7\"")];
+    let missing = format!("{CUSTOMERS}/{}", Uuid::now_v7());
+    let replies: Vec<(u16, Reply)> = vec![
+        (412, client.send(Method::PATCH, &path, &stale, Some(json!({"notes": "x"}))).await),
+        (404, client.patch(&missing, json!({"notes": "x"})).await),
+        (404, client.delete(&missing).await),
+        (201, client.post_once(CUSTOMERS, "k", a_customer()).await),
+        (422, client.post_once(CUSTOMERS, "k", named("Other")).await),
+        (403, driver.patch(&path, json!({"notes": "x"})).await),
+        (403, stranger.patch(&path, json!({"notes": "x"})).await),
+    ];
+    // Each was asked after its predecessor had been answered; the last look is at the present.
+    for (status, reply) in replies {
+        assert_eq!(reply.status, status, "{}", reply.text);
+    }
+    assert_eq!(app.count(&state).await, 0);
+    for refused in [client.send(Method::DELETE, &path, &stale, None).await, driver.delete(&path).await] {
+        assert!(refused.status.is_client_error());
+        assert_eq!(app.count(&state).await, 0, "{}", refused.text);
+    }
+}
