@@ -26,6 +26,11 @@ PYTEST_RESULT = re.compile(r"^=+ (.*) in [\d.]+s(?: \([\d:]+\))? =+$")
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 
+PYTEST = [
+    VENV / "bin" / "python", "-m", "pytest", "local/tests", "-q", "-rfE", "--no-header", "-p", "no:cacheprovider",
+]
+
+
 @dataclass
 class Result:
     name: str
@@ -65,12 +70,13 @@ def gateway():
         note("Deploying a stack for the tests")
         services.start_database(stack, daemons)
         ministack.start(stack, daemons)
-        built, digest = bundle.assemble(stack)
-        deploy.deploy(stack, built, digest, deploy.parameters(stack, None))
-        deploy.migrate(stack)
-        users.create(stack)
-        pytest = [VENV / "bin" / "python", "-m", "pytest", "local/tests", "-q", "-rfE", "--no-header", "-p", "no:cacheprovider"]
-        return _counted(pytest, _pytest_counts, env=os.environ | {"CARHAUL_STATE": str(stack.state), "PYTHONPATH": str(ROOT)})
+        with ministack.logs_kept(stack, always=True):
+            built, digest = bundle.assemble(stack)
+            deploy.deploy(stack, built, digest, deploy.parameters(stack, None))
+            deploy.migrate(stack)
+            deploy.require_healthy(stack)
+            users.create(stack)
+            return _counted(PYTEST, _pytest_counts, env=os.environ | {"CARHAUL_STATE": str(stack.state)})
 
 
 CHECKS = {"format": format_, "template": template, "clippy": clippy, "rust": rust, "gateway": gateway}

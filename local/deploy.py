@@ -71,7 +71,10 @@ def migrate(stack):
     answer = client.invoke(FunctionName=name, Payload=b"{}")
     said = json.loads(answer["Payload"].read() or b"null")
     if answer.get("FunctionError"):
-        raise Problem(f"The migrate function failed: {said.get('errorMessage', said)} (more with `make logs`).")
+        raise Problem(
+            f"The migrate function failed: {said.get('errorMessage', said)} (`make clean` starts "
+            "again with an empty database)."
+        )
     return said
 
 
@@ -81,7 +84,7 @@ def require_healthy(stack):
         with urllib.request.urlopen(f"{stack.url}/health", timeout=30) as answer:
             note(f"{stack.url}/health answers {answer.status}")
     except urllib.error.HTTPError as refused:
-        raise Problem(f"The API answers {refused.code} to GET /health: {refused.read(300).decode()} (`make logs`)") from None
+        raise Problem(f"The API answers {refused.code} to GET /health: {refused.read(300).decode()}") from None
 
 
 def outputs(stack):

@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import sys
+import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.processes import require_free_port
 from local.settings import HOST, VENV
@@ -77,6 +81,40 @@ def client(stack, service, **options):
         aws_secret_access_key="test",
         **options,
     )
+
+
+def function_logs(stack, minutes):
+    """What the functions logged, oldest first, a line each."""
+    logs = client(stack, "logs")
+    since = int((time.time() - 60 * minutes) * 1000)
+    events = []
+    for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
+        name = group["logGroupName"]
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=since):
+            events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in page["events"]]
+    return [f"{function}: {message}\n" for _, function, message in sorted(events)]
+
+
+@contextmanager
+def logs_kept(stack, always=False):
+    """Writes the functions' logs to a file on failure, or always: MiniStack alone has them, and it is about to stop."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        if failed or always:
+            _keep_logs(stack)
+
+
+def _keep_logs(stack):
+    kept = stack.logs / "functions.log"
+    try:
+        kept.write_text("".join(function_logs(stack, minutes=60)))
+        print(f"      (the functions' logs are in {kept})", file=sys.stderr)
+    except (BotoCoreError, ClientError):
+        # It did not even start.
+        pass
 
 
 def _ready(stack):

@@ -30,12 +30,13 @@ def up(stack):
             services.start_database(stack, daemons)
         with steps.step(f"MiniStack, the local AWS, on port {stack.ports['gateway']}"):
             ministack.start(stack, daemons)
-        _deploy(stack, steps)
-        own_users = users.exist(stack)
-        with steps.step("Demo users"):
-            users.create(stack) if own_users else note("none: users are those of the issuer that PARAMS names")
-        with steps.step("Demo data"):
-            seed.run(stack) if own_users else note("none: it would be created by the demo users")
+        with ministack.logs_kept(stack):
+            _deploy(stack, steps)
+            own_users = users.exist(stack)
+            with steps.step("Demo users"):
+                users.create(stack) if own_users else note("none: users are those of the issuer that PARAMS names")
+            with steps.step("Demo data"):
+                seed.run(stack) if own_users else note("none: it would be created by the demo users")
     _welcome(stack, time.monotonic() - begun, own_users)
 
 
@@ -82,18 +83,10 @@ def psql(stack, *arguments):
 
 
 def logs(stack, minutes="15"):
-    """The functions' logs, oldest first, then how to see the servers' own."""
+    """The functions' logs, oldest first, then where to see the servers' own."""
     _require_running(stack)
-    client = ministack.client(stack, "logs")
-    since = int((time.time() - 60 * float(minutes)) * 1000)
-    events = []
-    for group in client.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
-        name = group["logGroupName"]
-        for page in client.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=since):
-            events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in page["events"]]
-    for _, function, message in sorted(events):
-        say(f"{function}: {message}")
-    say(f"# {len(events)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
+    lines = ministack.function_logs(stack, float(minutes))
+    say("".join(lines) + f"# {len(lines)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
 
 
 def _deploy(stack, steps):
