@@ -149,7 +149,7 @@ async fn a_cold_instance_has_no_trip_more_than_it_must() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     let counted = Counted::new(&app, &owner).await;
-    counted.client.get("/v1/customers").await.expect(200);
+    counted.client.get("/v1/customers?type=broker").await.expect(200);
     // The statement is described once for each connection, then run.
     assert_eq!(counted.wire.seen().connections, 1);
     assert_eq!(counted.wire.trips(), 2, "{:#?}", counted.wire.seen().statements);

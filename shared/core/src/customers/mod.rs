@@ -18,15 +18,16 @@ use crate::platform::search;
 
 crate::id!(CustomerId);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum CustomerType {
     Broker,
     Dealer,
     Auction,
     Private,
 }
+
+crate::text_column!(CustomerType);
 
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Customer {

@@ -23,15 +23,16 @@ use crate::platform::search;
 crate::id!(DriverId);
 
 /// What the pay rate is a rate of: percent of the order's price, or money per mile, order or vehicle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum PayRule {
     Percent,
     PerMile,
     Flat,
     PerVehicle,
 }
+
+crate::text_column!(PayRule);
 
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Driver {

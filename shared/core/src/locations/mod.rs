@@ -18,9 +18,8 @@ use crate::platform::search;
 
 crate::id!(LocationId);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum LocationType {
     Auction,
     Dealer,
@@ -29,6 +28,8 @@ pub enum LocationType {
     Terminal,
     Business,
 }
+
+crate::text_column!(LocationType);
 
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Location {
