@@ -1,9 +1,17 @@
+pub mod api_keys;
 pub mod base;
 pub mod customers;
 pub mod drivers;
 pub mod equipment;
+pub mod events;
 pub mod identity;
+pub mod invitations;
 pub mod locations;
+pub mod lookups;
+pub mod me;
+pub mod members;
+pub mod orders;
 pub mod platform;
+pub mod tenants;
 pub mod trailers;
 pub mod trucks;

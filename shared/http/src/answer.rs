@@ -59,6 +59,16 @@ impl Answer {
         Ok(self)
     }
 
+    /// Commits the work and gives this answer; who repeats the request gets `stored`. For an answer with a secret, which is
+    /// shown once and never kept.
+    ///
+    /// # Errors
+    /// Those of [`Tx::commit`].
+    pub async fn commit_storing(self, stored: Self, tx: Tx) -> Result<Self> {
+        tx.commit(&stored.to_stored()).await?;
+        Ok(self)
+    }
+
     fn to_stored(&self) -> StoredAnswer {
         let headers =
             self.headers.iter().map(|(name, value)| (name.to_string(), Value::from(value.as_str()))).collect();

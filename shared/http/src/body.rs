@@ -6,7 +6,7 @@ use carhaul_core::base::error::Error;
 use carhaul_core::platform::crypto::sha256_hex;
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::problem::{Failure, Refusal};
 
@@ -73,6 +73,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         let pointer = pointer(error.path());
         match error.into_inner() {
             e if e.is_data() => Error::invalid(pointer, message(&e)).into(),
+            // An enum that meets null or a number is reported as bad syntax.
+            _ if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
+                Error::invalid(pointer, "has the wrong type").into()
+            }
             e => Failure::from(Refusal::malformed(format!("the body is not JSON: {e}"))),
         }
     })?;

@@ -92,6 +92,13 @@ pub enum Failure {
     AnsweredBefore(Answer),
 }
 
+/// The problem of one item of a bulk answer.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        refuse(error).problem
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))

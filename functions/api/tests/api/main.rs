@@ -1,13 +1,24 @@
 //! The API as its clients see it: the whole service in this process, on real Postgres through the real pooler as the role
 //! `carhaul_api`, with tokens of a live issuer. One file for each resource, as under `src/routes`.
 
+mod api_keys;
 mod bad_days;
 mod conventions;
+mod cors;
+mod credentials;
 mod customers;
 mod drivers;
+mod events;
+mod invitations;
 mod locations;
+mod lookups;
+mod me;
+mod members;
 mod openapi;
+mod orders;
+mod roles;
 mod support;
+mod tenants;
 mod trailers;
 mod trips;
 mod trucks;

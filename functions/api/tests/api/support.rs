@@ -1,5 +1,7 @@
 //! A service to talk to, carriers of its own, and clients that act as their members.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
@@ -9,6 +11,8 @@ use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
 use carhaul_testkit::{AUDIENCE, Database, Issuer, TokenBuilder};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
+use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
@@ -54,6 +58,8 @@ pub struct TestApp {
 
 impl TestApp {
     pub async fn start() -> Self {
+        // What a 500 hides from clients is worth seeing in a failed test.
+        carhaul_core::platform::telemetry::init("error");
         let database = Database::get().await;
         let issuer = Issuer::start().await;
         let instance = Instance::new(database.options("carhaul_api"), &oidc(&issuer), Clock::system());
@@ -131,12 +137,17 @@ impl TestApp {
             authorization: Some(format!("Bearer {}", token.clone().sign())),
             tenant: None,
             user_id: None,
+            address: address(),
         }
     }
 
     /// For setting the scene and for looking behind it, never for what is tested.
     pub async fn superuser(&self) -> PgConnection {
         self.database.direct().connect().await.expect("the database is up")
+    }
+
+    pub async fn run(&self, sql: &str) {
+        self.superuser().await.execute(AssertSqlSafe(sql.to_owned())).await.expect("the statement is SQL");
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
@@ -166,6 +177,13 @@ pub struct Client {
     pub authorization: Option<String>,
     pub tenant: Option<Uuid>,
     pub user_id: Option<Uuid>,
+    /// Where its requests come from, as the gateway says it.
+    pub address: IpAddr,
+}
+
+/// An address of its own for each client, since failed credentials are counted by address.
+fn address() -> IpAddr {
+    Ipv6Addr::from(Uuid::now_v7().as_u128()).into()
 }
 
 impl Client {
@@ -216,6 +234,9 @@ impl Client {
                 Body::from(body.to_string())
             }
         };
+        let mut context = ApiGatewayV2httpRequestContext::default();
+        context.http.source_ip = Some(self.address.to_string());
+        request = request.extension(RequestContext::ApiGatewayV2(context));
         self.instance.send(request.body(body).expect("a test writes good requests")).await
     }
 }

@@ -18,7 +18,7 @@ mod tx;
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, FromRow, Postgres, QueryBuilder, Row};
+use sqlx::{AssertSqlSafe, Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
 
 use self::connection::{Slot, Source, in_time};
@@ -61,20 +61,29 @@ impl Db {
     where
         T: for<'r> FromRow<'r, PgRow>,
     {
-        let rows = self
-            .fetch(|sql| {
-                sql.push(entered::SELECT).push(", r.* FROM app.enter(");
-                entered::bind(sql, actor);
-                sql.push(") e LEFT JOIN LATERAL (");
-                select(sql);
-                sql.push(") r ON true");
-            })
-            .await?;
+        let rows = self.enter_and(actor, "r.*", select, |_| {}).await?;
         let entered = Entered::from_first(&rows)?;
         entered.grant.require(action)?;
-        let found = rows.iter().filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
-        let rows = found.map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
-        Ok((entered, rows))
+        Ok((entered, decode(&rows)?))
+    }
+
+    /// One statement that enters the tenant as `e` and joins the rows of `select` as `r`; without any, `r` is null.
+    async fn enter_and(
+        &self,
+        actor: &Actor,
+        columns: &str,
+        select: impl Fn(&mut Sql),
+        join_more: impl Fn(&mut Sql),
+    ) -> Result<Vec<PgRow>> {
+        self.fetch(|sql| {
+            sql.push(entered::SELECT).push(", ").push(columns).push(" FROM app.enter(");
+            entered::bind(sql, actor);
+            sql.push(") e LEFT JOIN LATERAL (");
+            select(sql);
+            sql.push(") r ON true");
+            join_more(sql);
+        })
+        .await
     }
 
     /// Like [`Db::read`], with something beside the rows, read in the same round trip: `aside` writes a SELECT of one row
@@ -93,12 +102,12 @@ impl Db {
         T: for<'r> FromRow<'r, PgRow>,
         A: for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
-        let rows = self.enter_and(actor, ", r.*, x.aside", &select, |sql| {
+        let join = |sql: &mut Sql| {
             sql.push(" CROSS JOIN LATERAL (");
             aside(sql);
             sql.push(") x");
-        });
-        let rows = rows.await?;
+        };
+        let rows = self.enter_and(actor, "r.*, x.aside", select, join).await?;
         let entered = Entered::from_first(&rows)?;
         entered.grant.require(action)?;
         let aside = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("aside"));
@@ -199,4 +208,12 @@ impl Db {
     pub async fn settle(&self) {
         self.slot.lock().await.settle().await;
     }
+}
+
+fn decode<T>(rows: &[PgRow]) -> Result<Vec<T>>
+where
+    T: for<'r> FromRow<'r, PgRow>,
+{
+    let found = rows.iter().filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
+    found.map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
 }

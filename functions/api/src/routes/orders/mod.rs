@@ -1,0 +1,76 @@
+//! Orders: the dispatch list, single orders, their moves, their vehicles.
+
+mod actions;
+mod list;
+mod vehicles;
+
+use axum::extract::State;
+use carhaul_core::identity::permissions::Action;
+use carhaul_core::orders::{self, HistoryEntry, NewOrder, Order, OrderId, OrderPatch, actions as moves};
+use carhaul_http::actor::Caller;
+use carhaul_http::answer::Answer;
+use carhaul_http::body::{Json, Post};
+use carhaul_http::conditional::IfMatch;
+use carhaul_http::query::Path;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Outcome;
+use crate::app::App;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create))
+        .routes(routes!(get, update))
+        .routes(routes!(history))
+        .merge(actions::router())
+        .merge(vehicles::router())
+}
+
+/// Create an order, with its vehicles.
+#[utoipa::path(post, path = "/v1/orders", operation_id = "create_order", tag = "orders",
+    request_body = NewOrder, responses((status = CREATED, body = Order)))]
+async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewOrder>) -> Outcome {
+    let mut tx = app.db.begin(&actor, Action::OrdersWrite, key.as_ref()).await?;
+    let order = orders::create(&mut tx, body).await?;
+    let answer = Answer::created(format!("/v1/orders/{}", order.id), &order)?.etag(order.version);
+    Ok(answer.commit(tx).await?)
+}
+
+/// Get an order with its vehicles and tags.
+#[utoipa::path(get, path = "/v1/orders/{order_id}", operation_id = "get_order", tag = "orders",
+    params(("order_id" = OrderId, Path)), responses((status = OK, body = Order)))]
+async fn get(State(app): State<App>, Caller(actor): Caller, Path(id): Path<OrderId>) -> Outcome {
+    let order = orders::get(&app.db, &actor, id).await?;
+    Ok(Answer::ok(&order)?.etag(order.version))
+}
+
+/// Change an order. Its state moves by actions, its vehicles are changed one by one.
+#[utoipa::path(patch, path = "/v1/orders/{order_id}", operation_id = "update_order", tag = "orders",
+    params(("order_id" = OrderId, Path)), request_body = OrderPatch, responses((status = OK, body = Order)))]
+async fn update(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<OrderId>,
+    if_match: IfMatch,
+    Json(patch): Json<OrderPatch>,
+) -> Outcome {
+    let version = if_match.required()?;
+    let (mut tx, order) = moves::begin_with(&app.db, &actor, Action::OrdersWrite, None, id, version).await?;
+    let order = orders::update(&mut tx, order, patch).await?;
+    Ok(Answer::ok(&order)?.etag(order.version).commit(tx).await?)
+}
+
+#[derive(Serialize, ToSchema)]
+struct History {
+    data: Vec<HistoryEntry>,
+}
+
+/// List what happened to an order and its vehicles, oldest first.
+#[utoipa::path(get, path = "/v1/orders/{order_id}/history", operation_id = "list_order_history", tag = "orders",
+    params(("order_id" = OrderId, Path)), responses((status = OK, body = History)))]
+async fn history(State(app): State<App>, Caller(actor): Caller, Path(id): Path<OrderId>) -> Outcome {
+    Ok(Answer::ok(&History { data: orders::history(&app.db, &actor, id).await? })?)
+}

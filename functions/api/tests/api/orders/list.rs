@@ -1,0 +1,207 @@
+use serde_json::{Value, json};
+
+use super::{an_order, create_customer, create_driver, path};
+use crate::support::{Carrier, Client, TestApp, id, ids};
+
+/// A carrier with six orders of different kinds.
+struct Scene {
+    app: TestApp,
+    carrier: Carrier,
+    orders: Vec<Value>,
+    driver: String,
+    tag: String,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let app = TestApp::start().await;
+        let carrier = app.carrier().await;
+        let owner = &carrier.owner;
+        let customer = create_customer(owner).await;
+        let dealer =
+            id(&owner.post("/v1/customers", json!({"type": "dealer", "name": "Harbor Motors"})).await.expect(201));
+        let tag = id(&owner.post("/v1/tags", json!({"name": "rush", "color": "#aa0000"})).await.expect(201));
+        let driver = create_driver(owner, None).await;
+        let mut orders = Vec::new();
+        for n in 0..6 {
+            let mut new = an_order(if n < 4 { &customer } else { &dealer });
+            new["reference"] = json!(format!("REF{n}"));
+            new["pickup"]["from"] = json!(format!("2030-03-{:02}T15:00:00Z", 20 - n));
+            new["pickup"]["to"] = json!("2030-03-30T15:00:00Z");
+            if n == 1 {
+                new["transport_type"] = json!("enclosed");
+                new["vehicles"] = json!([{"make": "Ford", "is_inoperable": true, "lot_number": "LOT999"}]);
+                new["tag_ids"] = json!([tag]);
+            }
+            if n == 2 {
+                new["delivery"]["city"] = json!("San Antonio");
+                new["payment_method"] = json!("cash");
+                new["payment_term"] = json!("on_delivery");
+            }
+            if n == 3 {
+                new["pickup"]["from"] = json!("2020-01-01T00:00:00Z");
+                new["pickup"]["to"] = json!("2020-01-02T00:00:00Z");
+            }
+            orders.push(owner.post("/v1/orders", new).await.expect(201));
+        }
+        owner.post(&path(&orders[4], "/assign"), json!({"driver_id": driver})).await.expect(200);
+        owner.post(&path(&orders[5], "/hold"), json!({})).await.expect(200);
+        Self { app, carrier, orders, driver, tag }
+    }
+
+    fn owner(&self) -> &Client {
+        &self.carrier.owner
+    }
+
+    /// Which of the orders a query finds.
+    async fn found(&self, query: &str) -> Vec<usize> {
+        let list = self.owner().get(&format!("/v1/orders?{query}")).await.expect(200);
+        let position = |found: &String| self.orders.iter().position(|order| id(order) == *found);
+        let mut found: Vec<usize> = ids(&list).iter().filter_map(position).collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+#[tokio::test]
+async fn every_filter_finds_what_it_should_and_nothing_else() {
+    let scene = Scene::set().await;
+    let (driver, tag) = (&scene.driver, &scene.tag);
+    let customer = scene.orders[5]["customer_id"].as_str().unwrap();
+    let dispatcher = scene.orders[0]["dispatcher_id"].as_str().unwrap();
+    let nobody = uuid::Uuid::now_v7();
+    let cases: Vec<(String, &[usize])> = vec![
+        ("status=assigned".into(), &[4]),
+        ("status=assigned&status=new".into(), &[0, 1, 2, 3, 4, 5]),
+        ("status=delivered".into(), &[]),
+        ("unassigned=true".into(), &[0, 1, 2, 3, 5]),
+        ("unassigned=false".into(), &[4]),
+        (format!("driver={driver}"), &[4]),
+        (format!("driver={driver}&driver={nobody}"), &[4]),
+        (format!("truck={nobody}"), &[]),
+        (format!("trip={nobody}"), &[]),
+        (format!("custom_status={nobody}"), &[]),
+        (format!("dispatcher={dispatcher}"), &[0, 1, 2, 3, 4, 5]),
+        (format!("customer={customer}"), &[4, 5]),
+        (format!("tag={tag}"), &[1]),
+        ("pickup_state=ky".into(), &[0, 1, 2, 3, 4, 5]),
+        ("pickup_state=TX".into(), &[]),
+        ("pickup_city=LEXINGTON&pickup_zip=40511".into(), &[0, 1, 2, 3, 4, 5]),
+        ("delivery_city=san%20antonio".into(), &[2]),
+        ("delivery_state=TX&delivery_zip=75201".into(), &[0, 1, 2, 3, 4, 5]),
+        ("pickup_date_from=2030-03-16&pickup_date_to=2030-03-18".into(), &[2, 4]),
+        ("delivery_date_from=2030-03-13".into(), &[]),
+        ("delivery_date_to=2030-03-12".into(), &[0, 1, 2, 3, 4, 5]),
+        ("transport_type=enclosed".into(), &[1]),
+        ("is_inoperable=true".into(), &[1]),
+        ("is_inoperable=false".into(), &[0, 2, 3, 4, 5]),
+        ("payment_term=on_delivery".into(), &[2]),
+        ("payment_term=on_delivery&payment_term=days_30".into(), &[0, 1, 2, 3, 4, 5]),
+        ("billing_status=unbilled".into(), &[0, 1, 2, 3, 4, 5]),
+        ("billing_status=paid".into(), &[]),
+        ("has_pod=true".into(), &[]),
+        ("has_pod=false&late=true".into(), &[3]),
+        ("late=false".into(), &[0, 1, 2, 4, 5]),
+        ("on_hold=true".into(), &[5]),
+        ("archived=true".into(), &[]),
+        ("q=ref3".into(), &[3]),
+        ("q=harbor".into(), &[4, 5]),
+        ("q=118341".into(), &[0, 2, 3, 4, 5]),
+        ("q=1G4AH59H4".into(), &[0, 2, 3, 4, 5]),
+        ("q=lot9".into(), &[1]),
+        ("q=lakeside%20ref1".into(), &[1]),
+        ("q=nothing".into(), &[]),
+        ("q=2".into(), &[1]),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(scene.found(&query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn every_sort_walks_all_pages_in_order() {
+    let scene = Scene::set().await;
+    for (sort, key) in [
+        ("created_at", "/created_at"),
+        ("number", "/number"),
+        ("pickup_date", "/pickup/date"),
+        ("delivery_date", "/delivery/date"),
+        ("updated_at", "/updated_at"),
+    ] {
+        for sort in [sort.to_owned(), format!("-{sort}")] {
+            let mut keys = Vec::new();
+            let mut cursor = String::new();
+            loop {
+                let page = scene.owner().get(&format!("/v1/orders?sort={sort}&limit=4{cursor}")).await.expect(200);
+                let rows = page["data"].as_array().unwrap();
+                keys.extend(rows.iter().map(|row| (row.pointer(key).unwrap().to_string(), id(row))));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            let mut sorted = keys.clone();
+            sorted.sort();
+            if sort.starts_with('-') {
+                sorted.reverse();
+            }
+            assert_eq!(keys.len(), 6, "{sort}");
+            assert_eq!(keys, sorted, "{sort}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_belongs_to_its_sort() {
+    let scene = Scene::set().await;
+    let page = scene.owner().get("/v1/orders?sort=number&limit=1").await.expect(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    assert_eq!(scene.owner().get(&format!("/v1/orders?cursor={cursor}")).await.invalid_fields(), ["cursor"]);
+}
+
+#[tokio::test]
+async fn includes_and_tab_counts_come_on_request() {
+    let scene = Scene::set().await;
+    let bare = scene.owner().get("/v1/orders").await.expect(200);
+    for part in ["vehicles", "tag_ids", "customer", "driver"] {
+        assert_eq!(bare["data"][0].get(part), None, "{part}");
+    }
+    assert_eq!(bare.get("counts"), None);
+    let full = "include=vehicles&include=tags&include=customer&include=driver&include=counts";
+    let full = scene.owner().get(&format!("/v1/orders?{full}&sort=number")).await.expect(200);
+    assert_eq!(full["data"][4]["driver"]["name"], "Sam Reyes");
+    assert_eq!(full["data"][0].get("driver"), None);
+    assert_eq!(full["data"][0]["customer"]["name"], "Lakeside Auto Brokers");
+    assert_eq!(full["data"][0]["vehicles"].as_array().unwrap().len(), 2);
+    assert_eq!(full["data"][1]["tag_ids"], json!([scene.tag]));
+    let counts = json!({"new": 5, "assigned": 1, "picked_up": 0, "in_transit": 0, "delivered": 0, "cancelled": 0});
+    assert_eq!(full["counts"], counts);
+    let tab = scene.owner().get("/v1/orders?include=counts&status=delivered&q=harbor").await.expect(200);
+    assert_eq!((&tab["data"], &tab["counts"]["new"], &tab["counts"]["assigned"]), (&json!([]), &json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_renamed_customer_is_found_by_the_new_name_and_rivals_find_nothing() {
+    let scene = Scene::set().await;
+    let customer = scene.orders[5]["customer_id"].as_str().unwrap();
+    scene.owner().patch(&format!("/v1/customers/{customer}"), json!({"name": "Seaside Cars"})).await.expect(200);
+    assert_eq!(scene.found("q=seaside").await, [4, 5]);
+    assert_eq!(scene.found("q=harbor").await, Vec::<usize>::new());
+    let rival = scene.app.carrier().await.owner;
+    assert_eq!(rival.get("/v1/orders?q=seaside&include=counts").await.expect(200)["data"], json!([]));
+}
+
+#[tokio::test]
+async fn bad_queries_name_their_parameter() {
+    let scene = Scene::set().await;
+    for (query, parameter) in [
+        ("status=lost", "status[0]"),
+        ("driver=7", "driver[0]"),
+        ("late=perhaps", "late"),
+        ("pickup_date_from=yesterday", "pickup_date_from"),
+        ("sort=price", "sort"),
+        ("include=everything", "include[0]"),
+        ("limit=201", "limit"),
+        ("pickup_city=%00", "pickup_city"),
+    ] {
+        assert_eq!(scene.owner().get(&format!("/v1/orders?{query}")).await.invalid_fields(), [parameter], "{query}");
+    }
+}

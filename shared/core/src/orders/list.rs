@@ -1,0 +1,309 @@
+//! The list that dispatchers live in: filters, search, sorts, tab counts. Every filter has an index that row-level
+//! security leaves usable (uuid, text, date and time operators are leakproof).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgHasArrayType;
+use sqlx::types::Json;
+use sqlx::{Encode, Postgres, Type};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use super::order::Include;
+use super::order::{IS_LATE, Order};
+use super::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
+use crate::base::day::Day;
+use crate::base::error::{Error, Result};
+use crate::base::ids::UserId;
+use crate::base::page::{self, Limit, Page};
+use crate::base::text::Text;
+use crate::customers::CustomerId;
+use crate::drivers::DriverId;
+use crate::identity::actor::Actor;
+use crate::identity::permissions::Action;
+use crate::lookups::custom_statuses::CustomStatusId;
+use crate::lookups::tags::TagId;
+use crate::platform::db::{Db, Sql};
+use crate::platform::search;
+use crate::trucks::TruckId;
+
+/// Everything that dispatchers filter by. Lists mean any of them; different filters must all hold.
+#[derive(Debug, Default)]
+pub struct Filter {
+    pub status: Vec<OrderStatus>,
+    pub custom_status: Vec<CustomStatusId>,
+    pub unassigned: Option<bool>,
+    pub driver: Vec<DriverId>,
+    pub truck: Option<TruckId>,
+    pub trip: Option<Uuid>,
+    pub dispatcher: Option<UserId>,
+    pub customer: Vec<CustomerId>,
+    pub tag: Vec<TagId>,
+    pub pickup: PlaceAndTime,
+    pub delivery: PlaceAndTime,
+    pub transport_type: Option<TransportType>,
+    pub is_inoperable: Option<bool>,
+    pub payment_term: Vec<PaymentTerm>,
+    pub billing_status: Vec<BillingStatus>,
+    pub has_pod: Option<bool>,
+    pub late: Option<bool>,
+    pub on_hold: Option<bool>,
+    pub archived: bool,
+    /// Prefixes of order number, reference, VIN or its last six, lot number, words of the customer's name.
+    pub q: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct PlaceAndTime {
+    pub state: Option<Text<60>>,
+    pub city: Option<Text<60>>,
+    pub zip: Option<Text<60>>,
+    /// First and last local day.
+    pub from: Option<Day>,
+    pub to: Option<Day>,
+}
+
+/// The order of the list; a minus sorts the other way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Sort {
+    #[default]
+    #[serde(rename = "-created_at")]
+    NewestFirst,
+    #[serde(rename = "created_at")]
+    OldestFirst,
+    #[serde(rename = "number")]
+    Number,
+    #[serde(rename = "-number")]
+    NumberDescending,
+    #[serde(rename = "pickup_date")]
+    PickupDate,
+    #[serde(rename = "-pickup_date")]
+    PickupDateDescending,
+    #[serde(rename = "delivery_date")]
+    DeliveryDate,
+    #[serde(rename = "-delivery_date")]
+    DeliveryDateDescending,
+    #[serde(rename = "updated_at")]
+    LeastRecentlyUpdated,
+    #[serde(rename = "-updated_at")]
+    RecentlyUpdated,
+}
+
+/// Where the list goes on: the sort, the value of its column and the id of the last row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cursor(Sort, Key, Uuid);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Key {
+    /// The id is the order of creation.
+    Id,
+    Number(i64),
+    Date(NaiveDate),
+    Time(DateTime<Utc>),
+}
+
+impl Sort {
+    /// The column beside the id, and whether it descends.
+    fn column(self) -> (Option<&'static str>, bool) {
+        match self {
+            Self::NewestFirst => (None, true),
+            Self::OldestFirst => (None, false),
+            Self::Number => (Some("t.number"), false),
+            Self::NumberDescending => (Some("t.number"), true),
+            Self::PickupDate => (Some("t.pickup_date"), false),
+            Self::PickupDateDescending => (Some("t.pickup_date"), true),
+            Self::DeliveryDate => (Some("t.delivery_date"), false),
+            Self::DeliveryDateDescending => (Some("t.delivery_date"), true),
+            Self::LeastRecentlyUpdated => (Some("t.updated_at"), false),
+            Self::RecentlyUpdated => (Some("t.updated_at"), true),
+        }
+    }
+
+    fn key(self, order: &Order) -> Key {
+        match self {
+            Self::NewestFirst | Self::OldestFirst => Key::Id,
+            Self::Number | Self::NumberDescending => Key::Number(order.number),
+            Self::PickupDate | Self::PickupDateDescending => Key::Date(order.pickup.date),
+            Self::DeliveryDate | Self::DeliveryDateDescending => Key::Date(order.delivery.date),
+            Self::LeastRecentlyUpdated | Self::RecentlyUpdated => Key::Time(order.updated_at),
+        }
+    }
+
+    fn push_after(self, sql: &mut Sql, Cursor(_, key, id): &Cursor) {
+        let (column, descending) = self.column();
+        let operator = if descending { " < " } else { " > " };
+        let Some(column) = column else {
+            sql.push(" AND t.id").push(operator).push_bind(*id);
+            return;
+        };
+        sql.push(" AND (").push(column).push(", t.id)").push(operator).push("(");
+        match key {
+            Key::Number(number) => sql.push_bind(*number),
+            Key::Date(date) => sql.push_bind(*date),
+            Key::Time(time) => sql.push_bind(*time),
+            Key::Id => sql.push("NULL"),
+        };
+        sql.push(", ").push_bind(*id).push(")");
+    }
+
+    fn push_order(self, sql: &mut Sql) {
+        let (column, descending) = self.column();
+        let direction = if descending { " DESC" } else { "" };
+        sql.push(" ORDER BY ");
+        if let Some(column) = column {
+            sql.push(column).push(direction).push(", ");
+        }
+        sql.push("t.id").push(direction);
+    }
+}
+
+/// Counts stop here: a tab that says 1000 means 1000 or more.
+pub const COUNT_CAP: i64 = 1000;
+
+/// A page of orders, with the counts of the tabs when they were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderList {
+    #[serde(flatten)]
+    pub page: Page<Order>,
+    /// With `include=counts`: orders in each status that pass the other filters. 1000 means 1000 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<BTreeMap<String, i64>>,
+}
+
+/// What to return.
+#[derive(Debug, Default)]
+pub struct View {
+    pub sort: Sort,
+    pub include: Include,
+    pub counts: bool,
+    pub cursor: Option<String>,
+    pub limit: Limit,
+}
+
+/// Reads one page, in one round trip.
+///
+/// # Errors
+/// [`Error::Invalid`] for a cursor of another list; those of [`Db::read`].
+pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Result<OrderList> {
+    let cursor: Option<Cursor> = page::decode(view.cursor.as_deref())?;
+    if cursor.as_ref().is_some_and(|cursor| cursor.0 != view.sort) {
+        return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
+    }
+    let page = |sql: &mut Sql| {
+        sql.push("SELECT ").push(view.include.columns()).push(" FROM orders t WHERE t.tenant_id = e.tenant_id");
+        push_any(sql, "t.status", filter.status.iter().map(|status| status.as_str()));
+        filter.push(sql);
+        if let Some(cursor) = &cursor {
+            view.sort.push_after(sql, cursor);
+        }
+        view.sort.push_order(sql);
+        sql.push(" LIMIT ").push_bind(view.limit.fetch());
+    };
+    let counts = |sql: &mut Sql| {
+        sql.push("SELECT json_object_agg(s.status, (SELECT count(*) FROM (SELECT 1 FROM orders t WHERE t.tenant_id = e.tenant_id AND t.status = s.status");
+        filter.push(sql);
+        sql.push(" LIMIT ").push_bind(COUNT_CAP).push(") c)) AS aside FROM unnest(");
+        sql.push_bind(OrderStatus::ALL.iter().map(|status| status.as_str()).collect::<Vec<_>>())
+            .push(") AS s (status)");
+    };
+    let (entered, orders, counts) = if view.counts {
+        let (entered, orders, Json(counts)) = db.read_with(actor, Action::OrdersRead, page, counts).await?;
+        (entered, orders, Some(counts))
+    } else {
+        let (entered, orders) = db.read::<Order>(actor, Action::OrdersRead, page).await?;
+        (entered, orders, None)
+    };
+    let orders = orders.into_iter().map(|order: Order| order.shown_to(&entered)).collect();
+    let page = Page::from_rows(orders, view.limit, |order: &Order| Cursor(view.sort, view.sort.key(order), order.id.0));
+    Ok(OrderList { page, counts })
+}
+
+/// `= $1` for one value, so that an index also gives the order; `= ANY ($1)` for several.
+fn push_any<T>(sql: &mut Sql, column: &str, values: impl IntoIterator<Item = T>)
+where
+    T: Clone + PgHasArrayType + Type<Postgres> + for<'q> Encode<'q, Postgres> + 'static,
+{
+    let mut values: Vec<T> = values.into_iter().collect();
+    match (values.pop(), values.is_empty()) {
+        (None, _) => {}
+        (Some(only), true) => {
+            sql.push(" AND ").push(column).push(" = ").push_bind(only);
+        }
+        (Some(last), false) => {
+            values.push(last);
+            sql.push(" AND ").push(column).push(" = ANY (").push_bind(values).push(")");
+        }
+    }
+}
+
+impl Filter {
+    /// Writes every filter but the status.
+    fn push(&self, sql: &mut Sql) {
+        sql.push(if self.archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });
+        push_any(sql, "t.custom_status_id", self.custom_status.iter().copied());
+        push_any(sql, "t.driver_id", self.driver.iter().copied());
+        push_any(sql, "t.truck_id", self.truck);
+        push_any(sql, "t.trip_id", self.trip);
+        push_any(sql, "t.dispatcher_id", self.dispatcher);
+        push_any(sql, "t.customer_id", self.customer.iter().copied());
+        push_any(sql, "t.payment_term", self.payment_term.iter().map(|term| term.as_str()));
+        push_any(sql, "t.billing_status", self.billing_status.iter().map(|status| status.as_str()));
+        push_any(sql, "t.transport_type", self.transport_type.map(TransportType::as_str));
+        push_flag(sql, "t.driver_id IS NULL", self.unassigned);
+        push_flag(sql, "t.is_inoperable", self.is_inoperable);
+        push_flag(sql, "t.has_pod", self.has_pod);
+        push_flag(sql, "t.on_hold", self.on_hold);
+        push_flag(sql, IS_LATE, self.late);
+        self.pickup.push(sql, "pickup");
+        self.delivery.push(sql, "delivery");
+        if !self.tag.is_empty() {
+            sql.push(" AND t.id IN (SELECT g.order_id FROM order_tags g WHERE g.tenant_id = e.tenant_id");
+            push_any(sql, "g.tag_id", self.tag.iter().copied());
+            sql.push(")");
+        }
+        for word in search::words(self.q.as_deref()) {
+            sql.push(" AND t.id IN (SELECT s.order_id FROM order_search_terms s WHERE s.tenant_id = e.tenant_id AND ");
+            word.push_condition(sql, "s.term");
+            sql.push(
+                " UNION ALL SELECT o.id FROM customer_search_terms s JOIN orders o ON o.tenant_id = e.tenant_id \
+                 AND o.customer_id = s.customer_id WHERE s.tenant_id = e.tenant_id AND ",
+            );
+            word.push_condition(sql, "s.term");
+            sql.push(")");
+        }
+    }
+}
+
+impl PlaceAndTime {
+    fn push(&self, sql: &mut Sql, stop: &str) {
+        let texts = [
+            ("state", self.state.as_ref().map(|state| state.as_str().to_uppercase())),
+            ("city_lower", self.city.as_ref().map(|city| city.as_str().to_lowercase())),
+            ("zip", self.zip.as_ref().map(|zip| zip.as_str().to_uppercase())),
+        ];
+        for (column, text) in texts {
+            if let Some(text) = text {
+                sql.push(" AND t.").push(stop).push("_").push(column).push(" = ").push_bind(text);
+            }
+        }
+        for (operator, date) in [(" >= ", self.from), (" <= ", self.to)] {
+            if let Some(date) = date {
+                sql.push(" AND t.").push(stop).push("_date").push(operator).push_bind(date);
+            }
+        }
+    }
+}
+
+fn push_flag(sql: &mut Sql, condition: &str, wanted: Option<bool>) {
+    match wanted {
+        None => {}
+        Some(true) => {
+            sql.push(" AND ").push(condition);
+        }
+        Some(false) => {
+            sql.push(" AND NOT (").push(condition).push(")");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Orders: what the carrier hauls, for whom, from where to where. The list that dispatchers live in.
+//!
+//! [`Order`] is the aggregate: it is loaded with its vehicles, moves through its state machine in memory
+//! ([`machine`]), and is saved in one statement ([`save`]).
+
+pub mod actions;
+pub mod list;
+pub mod machine;
+mod order;
+mod payment;
+mod save;
+mod stop;
+pub mod vehicles;
+mod words;
+mod write;
+
+pub use self::order::{HistoryEntry, Order, OrderId, VehicleCounts, get, history};
+pub use self::payment::{PaymentMethod, PaymentTerm};
+pub use self::stop::{NewStop, Stop, StopPatch};
+pub use self::vehicles::{NewVehicle, Vehicle, VehicleId, VehiclePatch};
+pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
+pub use self::write::{NewOrder, OrderPatch, create, update};
+
+/// What one order, and so one trailer, can carry.
+pub const MAX_VEHICLES: usize = 12;

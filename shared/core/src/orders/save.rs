@@ -1,0 +1,144 @@
+//! Saves orders that have moved: any number of them, their vehicles and their history, in one statement.
+
+use serde_json::json;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::machine::Moves;
+use super::order::{Order, OrderId};
+use super::vehicles;
+use crate::base::error::{Error, Result};
+use crate::platform::db::{Sql, Tx};
+
+#[derive(sqlx::FromRow)]
+struct Saved {
+    id: OrderId,
+    version: i64,
+    updated_at: chrono::DateTime<chrono::Utc>,
+    /// The assigned driver, truck or trailer is archived.
+    archived_reference: Option<String>,
+}
+
+/// # Errors
+/// What a constraint refuses; [`Error::Invalid`] when an archived driver, truck or trailer was assigned.
+pub async fn orders(tx: &mut Tx, moved: Vec<(Order, Moves)>) -> Result<Vec<Order>> {
+    if moved.is_empty() {
+        return Ok(Vec::new());
+    }
+    let saved: Vec<Saved> = tx.fetch_all(statement(&moved)).await?;
+    moved
+        .into_iter()
+        .map(|(mut order, _)| {
+            let row = saved.iter().find(|row| row.id == order.id);
+            let row = row.ok_or_else(|| Error::internal("an order that was loaded could not be saved"))?;
+            if let Some(field) = &row.archived_reference {
+                return Err(Error::invalid(format!("/{field}"), "is archived"));
+            }
+            order.version = row.version;
+            order.updated_at = row.updated_at;
+            Ok(order)
+        })
+        .collect()
+}
+
+fn statement(moved: &[(Order, Moves)]) -> Sql {
+    let orders: Vec<_> = moved.iter().map(|(order, moves)| order_row(order, moves)).collect();
+    let vehicles: Vec<_> =
+        moved.iter().flat_map(|(order, _)| order.loaded_vehicles().iter().map(|vehicle| (order.id, vehicle))).collect();
+    let left: Vec<Uuid> = moved.iter().flat_map(|(_, moves)| moves.left.iter().map(|id| id.0)).collect();
+    let steps: Vec<_> = moved.iter().flat_map(|(order, moves)| steps(order.id, moves)).collect();
+
+    let mut sql = Sql::new("WITH o AS (SELECT * FROM jsonb_to_recordset(");
+    sql.push_bind(Json(orders)).push(
+        ") AS o (id uuid, status text, on_hold boolean, archived_at timestamptz, cancel_reason_id uuid, custom_status_id uuid, \
+         driver_id uuid, truck_id uuid, trailer_id uuid, vehicle_count smallint, picked_up_count smallint, \
+         delivered_count smallint, is_inoperable boolean, assigns boolean)), \
+         saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, archived_at = o.archived_at, \
+         cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, driver_id = o.driver_id, \
+         truck_id = o.truck_id, trailer_id = o.trailer_id, vehicle_count = o.vehicle_count, \
+         picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, is_inoperable = o.is_inoperable \
+         FROM o WHERE t.tenant_id = app.tenant_id() AND t.id = o.id \
+         RETURNING t.id, t.version, t.updated_at, t.driver_id, t.truck_id, t.trailer_id, o.assigns), \
+         v AS (SELECT * FROM jsonb_populate_recordset(NULL::order_vehicles, ",
+    );
+    sql.push_bind(vehicles::as_argument(&vehicles)).push(
+        ")), changed AS (UPDATE order_vehicles t SET status = v.status, vin = v.vin, vin_override = v.vin_override, \
+         year = v.year, make = v.make, model = v.model, type = v.type, color = v.color, lot_number = v.lot_number, \
+         weight_lbs = v.weight_lbs, is_inoperable = v.is_inoperable, inoperable_flags = v.inoperable_flags, \
+         price = v.price, notes = v.notes, picked_up_at = v.picked_up_at, delivered_at = v.delivered_at \
+         FROM v WHERE t.tenant_id = app.tenant_id() AND t.id = v.id AND t.order_id = v.order_id \
+         AND (t.status, t.vin, t.vin_override, t.year, t.make, t.model, t.type, t.color, t.lot_number, t.weight_lbs, \
+         t.is_inoperable, t.inoperable_flags, t.price, t.notes, t.picked_up_at, t.delivered_at) \
+         IS DISTINCT FROM (v.status, v.vin, v.vin_override, v.year, v.make, v.model, v.type, v.color, v.lot_number, \
+         v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price, v.notes, v.picked_up_at, v.delivered_at)), \
+         added AS (",
+    );
+    sql.push(INSERT_VEHICLES).push(
+        " FROM v WHERE NOT EXISTS (SELECT 1 FROM order_vehicles t WHERE t.tenant_id = app.tenant_id() AND t.id = v.id)), \
+         gone AS (DELETE FROM order_vehicles WHERE tenant_id = app.tenant_id() AND id = ANY (",
+    );
+    sql.push_bind(left).push(")), history AS (");
+    push_history(&mut sql, steps);
+    // Only an assignment asks whether what it assigns is archived; older ones stay as they are.
+    sql.push(
+        ") SELECT s.id, s.version, s.updated_at, CASE WHEN s.assigns THEN (SELECT CASE \
+         WHEN EXISTS (SELECT 1 FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.driver_id AND d.archived_at IS NOT NULL) THEN 'driver_id' \
+         WHEN EXISTS (SELECT 1 FROM trucks d WHERE d.tenant_id = app.tenant_id() AND d.id = s.truck_id AND d.archived_at IS NOT NULL) THEN 'truck_id' \
+         WHEN EXISTS (SELECT 1 FROM trailers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.trailer_id AND d.archived_at IS NOT NULL) THEN 'trailer_id' \
+         END) END AS archived_reference FROM saved s",
+    );
+    sql
+}
+
+/// Inserts vehicles of a row source `v`.
+pub const INSERT_VEHICLES: &str = "INSERT INTO order_vehicles (tenant_id, id, order_id, position, status, vin, vin_override, \
+    year, make, model, type, color, lot_number, weight_lbs, is_inoperable, inoperable_flags, price, notes) \
+    SELECT app.tenant_id(), v.id, v.order_id, v.position, v.status, v.vin, v.vin_override, v.year, v.make, v.model, v.type, \
+    v.color, v.lot_number, v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price, v.notes";
+
+/// Writes the INSERT of history rows.
+pub fn push_history(sql: &mut Sql, steps: Vec<serde_json::Value>) {
+    sql.push(
+        "INSERT INTO status_history (tenant_id, order_id, vehicle_id, from_status, to_status, at, actor_id, reason) \
+         SELECT app.tenant_id(), h.order_id, h.vehicle_id, h.from_status, h.to_status, coalesce(h.at, now()), \
+         app.actor_id(), h.reason FROM jsonb_to_recordset(",
+    );
+    sql.push_bind(Json(steps))
+        .push(") AS h (order_id uuid, vehicle_id uuid, from_status text, to_status text, at timestamptz, reason text)");
+}
+
+fn order_row(order: &Order, moves: &Moves) -> serde_json::Value {
+    json!({
+        "id": order.id,
+        "status": order.status,
+        "on_hold": order.on_hold,
+        "archived_at": order.archived_at,
+        "cancel_reason_id": order.cancel_reason_id,
+        "custom_status_id": order.custom_status_id,
+        "driver_id": order.driver_id,
+        "truck_id": order.truck_id,
+        "trailer_id": order.trailer_id,
+        "vehicle_count": order.vehicle_counts.total,
+        "picked_up_count": order.vehicle_counts.picked_up,
+        "delivered_count": order.vehicle_counts.delivered,
+        "is_inoperable": order.is_inoperable,
+        "assigns": moves.assigns,
+    })
+}
+
+pub fn steps(order_id: OrderId, moves: &Moves) -> Vec<serde_json::Value> {
+    moves
+        .steps
+        .iter()
+        .map(|step| {
+            json!({
+                "order_id": order_id,
+                "vehicle_id": step.vehicle_id,
+                "from_status": step.from,
+                "to_status": step.to,
+                "at": step.at,
+                "reason": moves.reason,
+            })
+        })
+        .collect()
+}
