@@ -152,14 +152,15 @@ async fn begin(
     key: Option<&IdempotencyKey>,
     ids: &[OrderId],
 ) -> Result<(Tx, Vec<Order>)> {
-    let mut load = format!(
-        "SELECT {} FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id IN (NULL",
-        Include::PARTS.columns()
-    );
+    let mut these = String::from("FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id IN (NULL");
     for id in ids {
-        let _ = write!(load, ", '{id}'");
+        let _ = write!(these, ", '{id}'");
     }
-    load += ") ORDER BY t.id FOR UPDATE OF t";
+    these += ")";
+    // Locked first and read afterwards: a statement that has waited for a lock sees the row anew, and its vehicles as they
+    // were before.
+    let load =
+        format!("SELECT {these} ORDER BY t.id FOR UPDATE; SELECT {} {these} ORDER BY t.id", Include::PARTS.columns());
     let loaded = db.begin_loading(actor, permission, key, Some(&load)).await?;
     let orders = loaded.rows.iter().map(Order::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
     Ok((loaded.tx, orders))

@@ -159,8 +159,9 @@ impl Db {
         Ok(self.begin_loading(actor, action, key, None).await?.tx)
     }
 
-    /// Opens a transaction and loads rows in the same round trip: `load` is one SELECT without arguments (ids are safe
-    /// to write into it), typically FOR UPDATE.
+    /// Opens a transaction and loads rows in the same round trip: `load` is SELECTs without arguments (ids are safe
+    /// to write into them), separated by semicolons; the rows of the last one are returned. What is to be changed is
+    /// locked by a first, with FOR UPDATE, and read by a second.
     ///
     /// # Errors
     /// As [`Db::begin`].

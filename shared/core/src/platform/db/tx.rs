@@ -79,7 +79,8 @@ impl Tx {
             let claim = sets.next().unwrap_or_default();
             check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;
         }
-        let rows = if opening.load.is_some() { sets.next().unwrap_or_default() } else { Vec::new() };
+        // The end of the last statement has opened one more, empty set.
+        let rows = if opening.load.is_some() { sets.rev().nth(1).unwrap_or_default() } else { Vec::new() };
         Ok(Loaded { tx: Self { slot, entered, key: opening.key.cloned(), failed: false }, rows })
     }
 
