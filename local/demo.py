@@ -11,7 +11,7 @@ CARRIER = {"name": "Bluegrass Auto Transport", "usdot": "1234567", "mc_number": 
 RIVAL = {"name": "Sunbelt Car Haulers", "usdot": "7654321", "mc_number": "234567", "time_zone": "America/Chicago"}
 
 CUSTOMERS = [
-    ("broker", "Central Dispatch Brokers", "Chicago", "IL", "60607"),
+    ("broker", "Midland Plains Brokers", "Chicago", "IL", "60607"),
     ("broker", "Gulf Coast Auto Logistics", "Houston", "TX", "77002"),
     ("broker", "Piedmont Vehicle Brokers", "Charlotte", "NC", "28202"),
     ("dealer", "Queen City Motors", "Cincinnati", "OH", "45202"),
