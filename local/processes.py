@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ class Daemons:
 
     def start(self, name, command, ready, env=None, cwd=None, timeout=30):
         """Starts a process in its own session and waits until `ready()` is true."""
+        _raise_file_limit()
         log = self.stack.logs / f"{name}.log"
         with log.open("ab") as out:
             process = subprocess.Popen(
@@ -72,6 +74,14 @@ class Daemons:
             return json.loads(self._file(name).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
+
+
+def _raise_file_limit():
+    """Children inherit it; the usual 1024 open files are fewer than the pooler's clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 8192 if hard == resource.RLIM_INFINITY else min(hard, 8192)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def require_free_port(name, port):
