@@ -268,7 +268,7 @@ CREATE INDEX tenant_events_at ON tenant_events (at);
 CALL app.protect('tenant_events');
 CALL app.open_to_gate('tenant_events');
 CREATE POLICY driver_scope ON tenant_events AS RESTRICTIVE FOR SELECT
-USING ((SELECT app.driver_id()) IS NULL OR driver_id = (SELECT app.driver_id()));
+USING ((SELECT app.driver_id() IS NULL) OR driver_id = (SELECT app.driver_id()));
 GRANT SELECT ON tenant_events TO carhaul_api, carhaul_realtime;
 GRANT SELECT, INSERT, DELETE ON tenant_events TO carhaul_gate;
 

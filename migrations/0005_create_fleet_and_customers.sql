@@ -169,7 +169,7 @@ CREATE TABLE drivers (
 CREATE UNIQUE INDEX drivers_user_id ON drivers (tenant_id, user_id);
 CREATE INDEX drivers_name ON drivers (tenant_id, name_lower, id);
 CREATE POLICY driver_scope ON drivers AS RESTRICTIVE
-USING ((SELECT app.driver_id()) IS NULL OR id = (SELECT app.driver_id()));
+USING ((SELECT app.driver_id() IS NULL) OR id = (SELECT app.driver_id()));
 
 DO $$
 DECLARE

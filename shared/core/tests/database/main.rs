@@ -5,6 +5,7 @@
 
 mod catalog;
 mod grants;
+mod plans;
 mod pool;
 mod support;
 mod tenancy;

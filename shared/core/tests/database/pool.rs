@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use carhaul_core::base::error::Result;
-use carhaul_core::base::ids::TenantId;
-use carhaul_core::identity::actor::{Actor, Verified};
+use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::platform::db::{Db, Sql};
 use carhaul_core::platform::idempotency::StoredAnswer;
@@ -13,7 +12,7 @@ use carhaul_testkit::{Database, Fault, TripCounter};
 use sqlx::{Executor, FromRow, Row};
 use uuid::Uuid;
 
-use crate::support::{Carrier, connect, number, run, superuser};
+use crate::support::{Carrier, connect, number, superuser};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_hundred_queries_over_three_connections_get_their_own_answers() {
@@ -43,27 +42,6 @@ async fn four_hundred_queries_over_three_connections_get_their_own_answers() {
     }
 }
 
-fn actor(carrier: &Carrier) -> Actor {
-    // An API key is the credential that needs no issuer.
-    Actor {
-        credential: Verified::ApiKey { hash: carrier.subject.clone() },
-        tenant: Some(TenantId(carrier.id)),
-        request_id: Uuid::now_v7(),
-    }
-}
-
-/// A carrier whose subject is the hash of an API key.
-async fn carrier_with_key() -> Carrier {
-    let carrier = Carrier::create_on("pro").await;
-    let sql = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by, last_used_at) \
-         VALUES ('{}', gen_random_uuid(), 'Key', '{}', '1234', '{{customers:read,customers:write}}', gen_random_uuid(), now())",
-        carrier.id, carrier.subject
-    );
-    run(&mut superuser().await, sql).await.unwrap();
-    carrier
-}
-
 async fn insert(db: &Db, actor: &Actor) -> Result<()> {
     let mut tx = db.begin(actor, Action::CustomersWrite, None).await?;
     let mut sql = Sql::new("INSERT INTO customers (tenant_id, id, type, name) VALUES (app.tenant_id(), ");
@@ -84,8 +62,8 @@ async fn a_request_that_is_dropped_half_way_leaves_the_connection_clean() {
     let database = Database::get().await;
     let wire = TripCounter::start(database.pooler()).await;
     for step in 1..=3 {
-        let carrier = carrier_with_key().await;
-        let actor = actor(&carrier);
+        let carrier = Carrier::with_key().await;
+        let actor = carrier.actor();
         let db = Db::with_options(database.options_at("carhaul_api", &wire.host(), wire.port()));
         assert_eq!(read(&db, &actor).await, 0);
         insert(&db, &actor).await.unwrap();
@@ -104,8 +82,8 @@ async fn a_request_that_is_dropped_half_way_leaves_the_connection_clean() {
 
 #[tokio::test]
 async fn a_transaction_that_is_dropped_is_rolled_back() {
-    let carrier = carrier_with_key().await;
-    let actor = actor(&carrier);
+    let carrier = Carrier::with_key().await;
+    let actor = carrier.actor();
     let db = Db::with_options(Database::get().await.options("carhaul_api"));
     {
         let mut tx = db.begin(&actor, Action::CustomersWrite, None).await.unwrap();
@@ -142,9 +120,9 @@ async fn rows_that_come_as_text_read_as_those_that_come_in_binary() {
         ARRAY['a', 'b "c"', 'd,e', '{f}', 'g\h'] AS words, ARRAY['018f2b3c-0000-7000-8000-000000000002']::uuid[] AS ids,
         '{"a": [1, "ü"]}'::jsonb AS data, 7::smallint AS count, -8 AS weight, 9::bigint AS number, true AS flag,
         E'O''Hara \\ "x"\n' AS text, NULL::text AS nothing"#;
-    let carrier = carrier_with_key().await;
+    let carrier = Carrier::with_key().await;
     let db = Db::with_options(Database::get().await.options("carhaul_api"));
-    let loaded = db.begin_loading(&actor(&carrier), Action::CustomersWrite, None, Some(SELECT)).await.unwrap();
+    let loaded = db.begin_loading(&carrier.actor(), Action::CustomersWrite, None, Some(SELECT)).await.unwrap();
     let (as_text, mut tx) = (Every::from_row(&loaded.rows[0]).unwrap(), loaded.tx);
     let in_binary: Every = tx.fetch_one(Sql::new(SELECT)).await.unwrap();
     assert_eq!(as_text, in_binary);

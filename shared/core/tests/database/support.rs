@@ -1,5 +1,7 @@
 //! Ways to ask, and carriers to ask about.
 
+use carhaul_core::base::ids::TenantId;
+use carhaul_core::identity::actor::{Actor, Verified};
 use carhaul_testkit::Database;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
 use uuid::Uuid;
@@ -65,6 +67,29 @@ impl Carrier {
         let sql = format!("UPDATE tenants SET plan = '{plan}' WHERE id = '{}'", carrier.id);
         run(&mut superuser().await, sql).await.unwrap();
         carrier
+    }
+
+    /// On the plan pro, with an API key that may read and write all: the credential that needs no issuer. The subject is its
+    /// hash.
+    pub async fn with_key() -> Self {
+        let carrier = Self::create_on("pro").await;
+        let sql = format!(
+            "INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by, last_used_at) \
+             VALUES ('{}', gen_random_uuid(), 'Key', '{}', '1234', \
+                     '{{customers:read,customers:write,orders:read,locations:read}}', gen_random_uuid(), now())",
+            carrier.id, carrier.subject
+        );
+        run(&mut superuser().await, sql).await.unwrap();
+        carrier
+    }
+
+    /// The caller that shows the key.
+    pub fn actor(&self) -> Actor {
+        Actor {
+            credential: Verified::ApiKey { hash: self.subject.clone() },
+            tenant: Some(TenantId(self.id)),
+            request_id: Uuid::now_v7(),
+        }
     }
 
     /// The same carrier as another member sees it.
