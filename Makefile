@@ -12,8 +12,10 @@ else
 DEMO_USER = dispatch
 endif
 MINUTES ?= 15
+ORDERS ?= 1000000
+SECONDS ?= 3
 
-.PHONY: openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
+.PHONY: bench openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -56,6 +58,10 @@ test-db: ## Start a database for cargo test, and print its environment
 
 test-db-down: ## Stop that database
 	@$(VENV_PYTHON) -m local.checks stop-database
+
+bench: ## Measure against the targets (ORDERS=1000000 SECONDS=3)
+	@$(TOOLS)
+	@$(VENV_PYTHON) -m local.benchmark $(ORDERS) $(SECONDS)
 
 openapi: ## Write functions/api/openapi.json anew from the code
 	@WRITE_OPENAPI=1 cargo test -q -p carhaul-api --test api openapi

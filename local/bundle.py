@@ -37,7 +37,7 @@ def assemble(stack):
     """Writes the bundle; returns its template and a fingerprint of everything in it."""
     folder = stack.state / "bundle"
     folder.mkdir(exist_ok=True)
-    binaries = _target_directory() / "debug"
+    binaries = target_directory() / "debug"
     template = yaml_parse(TEMPLATE.read_text())
     digest = hashlib.sha256(TEMPLATE.read_bytes())
     for function, binary in sorted(functions().items()):
@@ -75,7 +75,7 @@ def _copy(source, target):
     os.replace(fresh, target)
 
 
-def _target_directory():
+def target_directory():
     said = subprocess.run(
         ["cargo", "metadata", "--format-version=1", "--no-deps"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout

@@ -40,6 +40,7 @@ def start(stack, daemons):
     }
     if not stack.durable:
         settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    settings |= stack.postgres
     command = [BIN / "postgres", "-D", data, *(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))]
     daemons.start(NAME, unprivileged(command, BIN / "postgres", data), ready=lambda: _answers(stack))
 

@@ -30,6 +30,8 @@ class Stack:
     pool_size: int = 20
     # A test database may lose its data with the machine, and starts and writes faster for it.
     durable: bool = True
+    # Of Postgres, beside those that every stack has.
+    postgres: dict = field(default_factory=dict)
 
     @property
     def endpoint(self):

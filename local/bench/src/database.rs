@@ -92,7 +92,9 @@ impl Database {
         let owner = Credentials::new(OWNER, password(OWNER));
         carhaul_migrate::migrate(&self.server.clone().database(&self.name), &owner, &roles).await?;
         let mut connection = self.superuser().await?;
-        connection.execute(AssertSqlSafe(format!("SET bench.orders = '{orders}'; SET bench.issuer = '{ISSUER}'"))).await?;
+        connection
+            .execute(AssertSqlSafe(format!("SET bench.orders = '{orders}'; SET bench.issuer = '{ISSUER}'")))
+            .await?;
         for step in LOAD.split("-- == ").skip(1) {
             let (title, sql) = step.split_once('\n').unwrap_or((step, ""));
             let started = Instant::now();

@@ -48,10 +48,15 @@ pub struct Latencies(Vec<f64>);
 impl World {
     pub async fn start(settings: &Settings) -> Outcome<Self> {
         let issuer = Issuer::start().await;
-        let keys = format!("{}/keys", issuer.url());
-        issuer.answer_discovery_with(json!({"issuer": ISSUER, "jwks_uri": keys}));
         let secrets = SecretsManager::start().await?;
-        Ok(Self { issuer, secrets, bootstrap: settings.bootstrap.clone(), pooler: settings.pooler.clone() })
+        let world = Self { issuer, secrets, bootstrap: settings.bootstrap.clone(), pooler: settings.pooler.clone() };
+        world.publish_keys_at(&world.places().issuer);
+        Ok(world)
+    }
+
+    /// What the discovery document says from now on: `host:port`.
+    pub fn publish_keys_at(&self, address: &str) {
+        self.issuer.answer_discovery_with(json!({"issuer": ISSUER, "jwks_uri": format!("http://{address}/keys")}));
     }
 
     pub fn places(&self) -> Places {

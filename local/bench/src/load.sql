@@ -70,7 +70,7 @@ CREATE TEMP TABLE put_aside AS
 SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS of_table, pg_get_indexdef(i.indexrelid) AS definition,
        c.conname, pg_get_constraintdef(c.oid) AS constraint_definition
 FROM pg_index i LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid
-WHERE i.indrelid IN ('orders'::regclass, 'order_vehicles'::regclass, 'order_search_terms'::regclass)
+WHERE i.indrelid IN ('orders'::regclass, 'order_vehicles'::regclass, 'order_search_terms'::regclass, 'status_history'::regclass)
 AND (c.oid IS NULL OR i.indrelid = 'order_search_terms'::regclass);
 DO $$
 DECLARE
@@ -138,7 +138,7 @@ FROM (
 JOIN places p ON p.place = pg_temp.dice(n, 10) % 20
 JOIN places d ON d.place = pg_temp.dice(n, 11) % 20;
 
--- == Vehicles, tags and number sequences
+-- == Vehicles, history, tags and number sequences
 INSERT INTO order_vehicles (tenant_id, id, order_id, position, status, vin, year, make, model, type, color, lot_number,
     weight_lbs, is_inoperable, inoperable_flags, price)
 SELECT o.tenant_id, md5(o.id::text || position)::uuid, o.id, position, o.status,
@@ -147,6 +147,8 @@ SELECT o.tenant_id, md5(o.id::text || position)::uuid, o.id, position, o.status,
        CASE WHEN o.number % 3 = 0 THEN (100000 + o.number * 7 % 900000)::text END,
        4700, o.is_inoperable, CASE WHEN o.is_inoperable THEN ARRAY['does_not_run'] ELSE '{}'::text[] END, 300
 FROM orders o, generate_series(1, o.vehicle_count) position;
+INSERT INTO status_history (tenant_id, id, order_id, to_status, at, recorded_at, actor_id)
+SELECT tenant_id, id, id, 'new', created_at, created_at, created_by FROM orders;
 INSERT INTO order_tags (tenant_id, order_id, tag_id)
 SELECT o.tenant_id, o.id, t.id FROM orders o JOIN tags t ON t.tenant_id = o.tenant_id AND t.name = 'Tag ' || o.number % 60;
 INSERT INTO number_sequences (tenant_id, kind, next_number)

@@ -57,7 +57,13 @@ impl Script {
     }
 
     /// Latencies of one client that runs the script for so long, as `role`, through the pooler.
-    pub async fn run(&self, settings: &Settings, database: &Database, role: &str, span: Duration) -> Outcome<Latencies> {
+    pub async fn run(
+        &self,
+        settings: &Settings,
+        database: &Database,
+        role: &str,
+        span: Duration,
+    ) -> Outcome<Latencies> {
         let name = settings.work.join(format!("pgbench-{}", Uuid::now_v7()));
         tokio::fs::write(&name, &self.text).await?;
         let (host, port) = settings.pooler.rsplit_once(':').ok_or("the pooler reads host:port")?;

@@ -39,5 +39,7 @@ impl Drop for SecretsManager {
 
 async fn secret_value() -> Json<Value> {
     let login = json!({"username": API, "password": password(API)}).to_string();
-    Json(json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:api", "Name": "api", "SecretString": login}))
+    Json(
+        json!({"ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:api", "Name": "api", "SecretString": login}),
+    )
 }

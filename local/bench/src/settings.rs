@@ -1,6 +1,7 @@
 //! What `local/benchmark.py` tells this program.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub struct Settings {
     /// A superuser, past the pooler: `postgres://..`.
@@ -17,7 +18,7 @@ pub struct Settings {
     /// For files of this run.
     pub work: PathBuf,
     pub orders: u32,
-    /// How long each thing is measured, roughly.
+    /// How long each side of a comparison runs in a round.
     pub seconds: u32,
 }
 
@@ -34,6 +35,10 @@ impl Settings {
             orders: number("BENCH_ORDERS"),
             seconds: number("BENCH_SECONDS"),
         }
+    }
+
+    pub fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
     }
 }
 

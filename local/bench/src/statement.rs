@@ -49,7 +49,8 @@ impl<'a> Listener<'a> {
         let connected = function.get("/v1/orders?limit=1").await;
         superuser.execute(AssertSqlSafe(format!("ALTER ROLE {API} RESET log_statement"))).await?;
         connected?;
-        let types = sqlx::query_as("SELECT oid::bigint, oid::regtype::text FROM pg_type").fetch_all(&mut superuser).await?;
+        let types =
+            sqlx::query_as("SELECT oid::bigint, oid::regtype::text FROM pg_type").fetch_all(&mut superuser).await?;
         let types = types.into_iter().map(|(oid, name): (i64, String)| (oid as u32, name)).collect();
         Ok(Self { settings, function, wire, database: database.name.clone(), superuser, types })
     }
@@ -121,11 +122,6 @@ impl Statement {
             sql += &part[digits..];
         }
         sql
-    }
-
-    /// With its values written into it.
-    pub fn literal(&self) -> String {
-        self.with_parameters(|_, parameter| parameter.literal())
     }
 }
 
@@ -203,9 +199,13 @@ mod tests {
 
     #[test]
     fn values_are_written_into_a_statement() {
-        let parameter = |of_type: &str, value: Option<&str>| Parameter { of_type: of_type.into(), value: value.map(Into::into) };
+        let parameter =
+            |of_type: &str, value: Option<&str>| Parameter { of_type: of_type.into(), value: value.map(Into::into) };
         let parameters = vec![parameter("text", Some("it's")), parameter("uuid", None)];
         let statement = Statement { sql: "SELECT $2, $1, $10".into(), parameters, simple: false };
-        assert_eq!(statement.literal(), "SELECT NULL::uuid, 'it''s'::text, $10");
+        assert_eq!(
+            statement.with_parameters(|_, parameter| parameter.literal()),
+            "SELECT NULL::uuid, 'it''s'::text, $10"
+        );
     }
 }
