@@ -38,6 +38,11 @@ pub const COMMITTED: &str = include_str!("../openapi.json");
 )]
 struct Base;
 
+/// What is taken back or replaced as a whole, whatever it says now: these have no ETag.
+const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/notification-preferences"];
+/// What a person does outside any carrier.
+const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/accept"];
+
 /// The document as the code has it now.
 pub fn document() -> Value {
     let mut api = Base::openapi();
@@ -73,7 +78,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             (422, "Invalid input"),
             (429, "Too many requests; see Retry-After"),
         ]);
-        headers.push(("Tenant-Id", "The carrier, when you belong to several.", false));
+        if !WITHOUT_TENANT.contains(&path) {
+            headers.push(("Tenant-Id", "The carrier, when you belong to several.", false));
+        }
     }
     if by_id {
         errors.push((404, "No such thing in your carrier"));
@@ -103,7 +110,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
                 headers.push(("If-Match", "The ETag of the version that you mean.", false));
             }
         }
-        "patch" | "delete" | "put" => {
+        "patch" | "delete" | "put" if !WITHOUT_ETAG.iter().any(|start| path.starts_with(start)) => {
             headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
             errors.push((428, "If-Match is missing"));
         }

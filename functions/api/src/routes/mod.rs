@@ -1,9 +1,17 @@
 //! One file for each resource: its routes, its query parameters, handlers of a few lines.
 
+mod api_keys;
 mod customers;
 mod drivers;
+mod events;
+mod invitations;
 mod locations;
+mod lookups;
+mod me;
+mod members;
 mod meta;
+mod orders;
+mod tenants;
 mod trailers;
 mod trucks;
 
@@ -21,9 +29,17 @@ pub type Outcome = Result<Answer, Failure>;
 pub fn all() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(meta::router())
+        .merge(api_keys::router())
         .merge(customers::router())
         .merge(drivers::router())
+        .merge(events::router())
+        .merge(invitations::router())
         .merge(locations::router())
+        .merge(lookups::router())
+        .merge(me::router())
+        .merge(members::router())
+        .merge(orders::router())
+        .merge(tenants::router())
         .merge(trailers::router())
         .merge(trucks::router())
 }

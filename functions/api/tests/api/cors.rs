@@ -35,7 +35,8 @@ async fn a_preflight_is_answered_without_a_credential() {
     let app = TestApp::start().await;
     let mut page = app.client("nobody");
     page.authorization = None;
-    for (path, method) in [("/v1/customers", "POST"), ("/v1/tenant", "PATCH"), ("/v1/notification-preferences", "PUT")] {
+    for (path, method) in [("/v1/customers", "POST"), ("/v1/tenant", "PATCH"), ("/v1/notification-preferences", "PUT")]
+    {
         let asks = [
             ("origin", ORIGIN),
             ("access-control-request-method", method),
@@ -55,7 +56,9 @@ async fn a_preflight_is_answered_without_a_credential() {
 async fn no_other_origin_gets_anything() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
-    for origin in ["https://evil.example.com", "https://app.example.com.evil.example", "http://app.example.com", "null", "*"] {
+    for origin in
+        ["https://evil.example.com", "https://app.example.com.evil.example", "http://app.example.com", "null", "*"]
+    {
         let reply = owner.send(Method::GET, "/v1/tenant", &[("origin", origin)], None).await;
         assert_eq!(allowed(&reply), None, "{origin}");
         let asks = [("origin", origin), ("access-control-request-method", "POST")];

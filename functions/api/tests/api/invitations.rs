@@ -38,10 +38,7 @@ async fn an_invited_person_joins_in_the_role_they_were_invited_to() {
     assert!(ids(&carrier.owner.get("/v1/invitations?open=true").await.expect(200)).is_empty());
     // Once more is the same; nobody else gets in with it, and they neither once they have been removed.
     kim.post("/v1/invitations/accept", token(&invitation)).await.expect(200);
-    person(&app, "kim@example.com")
-        .post("/v1/invitations/accept", token(&invitation))
-        .await
-        .refused(404, "not_found");
+    person(&app, "kim@example.com").post("/v1/invitations/accept", token(&invitation)).await.refused(404, "not_found");
     carrier.owner.delete(&format!("/v1/members/{}", id(&me))).await.expect(204);
     kim.post("/v1/invitations/accept", token(&invitation)).await.refused(404, "not_found");
 }
@@ -75,17 +72,10 @@ async fn a_verified_address_must_be_the_invited_one() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;
     let invitation = invite(&carrier, "kim@example.com", "dispatcher").await;
-    person(&app, "lee@example.com")
-        .post("/v1/invitations/accept", token(&invitation))
-        .await
-        .refused(403, "forbidden");
+    person(&app, "lee@example.com").post("/v1/invitations/accept", token(&invitation)).await.refused(403, "forbidden");
     // A token that says no verified address proves as much as holding the invitation does.
-    let unverified = app
-        .issuer
-        .token()
-        .subject(&Uuid::now_v7().to_string())
-        .email("lee@example.com")
-        .claim("email_verified", false);
+    let unverified =
+        app.issuer.token().subject(&Uuid::now_v7().to_string()).email("lee@example.com").claim("email_verified", false);
     app.client_with(&unverified).post("/v1/invitations/accept", token(&invitation)).await.expect(200);
 }
 
@@ -155,7 +145,8 @@ async fn another_carrier_sees_and_revokes_no_invitation() {
 async fn the_last_seat_of_the_plan_goes_to_one_and_drivers_need_none() {
     let app = TestApp::start().await;
     let carrier = app.carrier_on("free").await;
-    let (kim, lee) = (person(&app, "kim@example.com"), person(&app, "lee@example.com").through(&app.another_instance()));
+    let (kim, lee) =
+        (person(&app, "kim@example.com"), person(&app, "lee@example.com").through(&app.another_instance()));
     let first = invite(&carrier, "kim@example.com", "dispatcher").await;
     let second = invite(&carrier, "lee@example.com", "admin").await;
     let (one, two) = tokio::join!(

@@ -77,8 +77,12 @@ async fn what_an_order_refers_to_is_archived_and_a_tag_goes_with_its_uses() {
 
     let tag = carrier.owner.post("/v1/tags", tags().example).await.expect(201);
     let uses = format!("FROM order_tags WHERE tenant_id = '{}'", carrier.id);
-    app.run(&format!("INSERT INTO order_tags SELECT tenant_id, id, '{}' FROM orders WHERE tenant_id = '{}'", id(&tag), carrier.id))
-        .await;
+    app.run(&format!(
+        "INSERT INTO order_tags SELECT tenant_id, id, '{}' FROM orders WHERE tenant_id = '{}'",
+        id(&tag),
+        carrier.id
+    ))
+    .await;
     assert_eq!(app.count(&format!("SELECT count(*) {uses}")).await, 1);
     carrier.owner.delete(&format!("/v1/tags/{}", id(&tag))).await.expect(204);
     assert_eq!(app.count(&format!("SELECT count(*) {uses}")).await, 0);

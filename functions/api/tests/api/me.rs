@@ -14,7 +14,8 @@ async fn the_first_call_makes_a_person_known_and_later_ones_find_them() {
         (&first["email"], &first["name"], &first["memberships"]),
         (&json!("kim@example.com"), &json!("Kim"), &json!([]))
     );
-    let again = app.client_with(&token.clone().email("kim@example.com").name("Kim Lee")).get("/v1/me").await.expect(200);
+    let again =
+        app.client_with(&token.clone().email("kim@example.com").name("Kim Lee")).get("/v1/me").await.expect(200);
     assert_eq!((id(&again), &again["name"]), (id(&first), &json!("Kim Lee")));
     // An access token may say neither: what is known stays.
     let bare = app.client_with(&token).get("/v1/me").await.expect(200);

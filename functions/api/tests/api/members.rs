@@ -131,8 +131,7 @@ async fn of_two_owners_who_leave_at_once_one_stays() {
         let (gone, stayed) = if one.status == 204 { (one, two) } else { (two, one) };
         gone.expect(204);
         assert_eq!(stayed.refused(409, "conflict")["code"], "last_owner");
-        let owners =
-            format!("SELECT count(*) FROM memberships WHERE tenant_id = '{}' AND role = 'owner'", carrier.id);
+        let owners = format!("SELECT count(*) FROM memberships WHERE tenant_id = '{}' AND role = 'owner'", carrier.id);
         assert_eq!(app.count(&owners).await, 1);
     }
 }

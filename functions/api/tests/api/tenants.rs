@@ -28,10 +28,7 @@ async fn whoever_signs_in_can_create_a_carrier_and_owns_it() {
     // With one carrier there is no need to name it.
     assert_eq!(person.get("/v1/tenant").await.expect(200), tenant);
     let me = person.get("/v1/me").await.expect(200);
-    assert_eq!(
-        (&me["memberships"][0]["tenant_id"], &me["memberships"][0]["role"]),
-        (&tenant["id"], &json!("owner"))
-    );
+    assert_eq!((&me["memberships"][0]["tenant_id"], &me["memberships"][0]["role"]), (&tenant["id"], &json!("owner")));
     assert_eq!(person.get("/v1/cancel-reasons").await.expect(200)["data"].as_array().map(Vec::len), Some(5));
 }
 
@@ -56,10 +53,8 @@ async fn twins_make_one_carrier() {
     let app = TestApp::start().await;
     let one = somebody(&app);
     let two = one.through(&app.another_instance());
-    let (first, second) = tokio::join!(
-        one.post_once("/v1/tenants", "k1", a_carrier()),
-        two.post_once("/v1/tenants", "k1", a_carrier())
-    );
+    let (first, second) =
+        tokio::join!(one.post_once("/v1/tenants", "k1", a_carrier()), two.post_once("/v1/tenants", "k1", a_carrier()));
     let replayed = [&first, &second].iter().filter(|r| r.headers.contains_key("idempotency-replayed")).count();
     assert_eq!(first.expect(201), second.expect(201));
     assert_eq!(replayed, 1);
@@ -73,8 +68,7 @@ async fn nobody_owns_more_than_ten_carriers() {
         person.post("/v1/tenants", a_carrier()).await.expect(201);
     }
     let two = person.through(&app.another_instance());
-    let (one, other) =
-        tokio::join!(person.post("/v1/tenants", a_carrier()), two.post("/v1/tenants", a_carrier()));
+    let (one, other) = tokio::join!(person.post("/v1/tenants", a_carrier()), two.post("/v1/tenants", a_carrier()));
     let refused = if one.status == 201 { other } else { one };
     assert_eq!(refused.refused(409, "conflict")["code"], "too_many_carriers");
     assert_eq!(person.get("/v1/me").await.expect(200)["memberships"].as_array().map(Vec::len), Some(10));
@@ -108,17 +102,15 @@ async fn settings_change_in_the_version_that_was_seen_by_those_who_may() {
     let carrier = app.carrier().await;
     let settings = json!({"name": "Ridge", "usdot": "77", "week_start": 7, "time_zone": "America/Los_Angeles",
         "currency": "CAD", "drivers_see_prices": true});
-    let changed = carrier
-        .owner
-        .send(Method::PATCH, "/v1/tenant", &[("if-match", "\"1\"")], Some(settings.clone()))
-        .await
-        .expect(200);
+    let before = carrier.owner.get("/v1/tenant").await;
+    let seen = [("if-match", before.etag())];
+    let changed = carrier.owner.send(Method::PATCH, "/v1/tenant", &seen, Some(settings.clone())).await;
+    assert_ne!(changed.etag(), before.etag());
+    let changed = changed.expect(200);
     for (name, value) in settings.as_object().unwrap() {
         assert_eq!(&changed[name], value, "{name}");
     }
-    assert_eq!(carrier.owner.get("/v1/tenant").await.etag(), "\"2\"");
-    let stale = [("if-match", "\"1\"")];
-    carrier.owner.send(Method::PATCH, "/v1/tenant", &stale, Some(json!({}))).await.refused(412, "stale");
+    carrier.owner.send(Method::PATCH, "/v1/tenant", &seen, Some(json!({}))).await.refused(412, "stale");
     carrier.owner.send(Method::PATCH, "/v1/tenant", &[], Some(json!({}))).await.refused(428, "version_required");
 
     for role in ["dispatcher", "accountant", "driver"] {
@@ -150,10 +142,9 @@ fn limit<'a>(usage: &'a Value, name: &str) -> &'a Value {
 async fn usage_tells_what_is_used_of_the_plan_as_it_is_now() {
     let app = TestApp::start().await;
     let carrier = app.carrier_on("free").await;
-    let (customer, truck) = (crate::support::a_customer(), json!({"unit_number": "T-1", "capacity": 2}));
-    carrier.owner.post("/v1/customers", customer).await.expect(201);
-    carrier.owner.post("/v1/trucks", truck.clone()).await.expect(201);
-    carrier.owner.post("/v1/trucks", truck).await.refused(402, "over_limit");
+    let truck = |n: u8| json!({"unit_number": format!("T-{n}"), "capacity": 2});
+    carrier.owner.post("/v1/trucks", truck(1)).await.expect(201);
+    carrier.owner.post("/v1/trucks", truck(2)).await.refused(402, "over_limit");
 
     let usage = carrier.owner.get("/v1/usage").await.expect(200);
     assert_eq!(usage["plan"], "free");
@@ -168,9 +159,9 @@ async fn usage_tells_what_is_used_of_the_plan_as_it_is_now() {
     app.change_plan(&carrier, "pro").await;
     let usage = carrier.owner.get("/v1/usage").await.expect(200);
     assert_eq!((&usage["plan"], &limit(&usage, "trucks")["max"]), (&json!("pro"), &json!(null)));
-    carrier.owner.post("/v1/trucks", json!({"unit_number": "T-2", "capacity": 2})).await.expect(201);
+    carrier.owner.post("/v1/trucks", truck(2)).await.expect(201);
     app.change_plan(&carrier, "free").await;
-    carrier.owner.post("/v1/trucks", json!({"unit_number": "T-3", "capacity": 2})).await.refused(402, "over_limit");
+    carrier.owner.post("/v1/trucks", truck(3)).await.refused(402, "over_limit");
     assert_eq!(limit(&carrier.owner.get("/v1/usage").await.expect(200), "trucks")["used"], 2);
     app.member(&carrier, "driver").await.get("/v1/usage").await.refused(403, "forbidden");
 }

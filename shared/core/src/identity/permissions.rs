@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::base::error::{Error, Result};
+use crate::base::words::Word;
 
 /// A member's role in a carrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
     Owner,
     Admin,
@@ -19,12 +19,14 @@ pub enum Role {
     Driver,
 }
 
+crate::text_column!(Role);
+
 impl Role {
     pub const ALL: [Self; 5] = [Self::Owner, Self::Admin, Self::Dispatcher, Self::Accountant, Self::Driver];
 }
 
 macro_rules! actions {
-    ($($action:ident $name:literal: $($role:ident)*;)*) => {
+    ($($action:ident $name:tt: $($role:ident)*;)*) => {
         /// Something that a caller may be allowed to do. API keys name them as scopes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
         pub enum Action {
@@ -100,7 +102,7 @@ impl Grant {
             return Ok(());
         }
         Err(Error::Forbidden(match self {
-            Self::Role(role) => format!("the role {role:?} may not {}", action.name()).to_lowercase().into(),
+            Self::Role(role) => format!("the role {} may not {}", Word(role), action.name()).into(),
             Self::Scopes(_) => format!("the API key lacks the scope {}", action.name()).into(),
         }))
     }

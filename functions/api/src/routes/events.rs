@@ -1,0 +1,37 @@
+use axum::extract::State;
+use carhaul_core::base::page::Limit;
+use carhaul_core::events::{self, After, Events, Topic};
+use carhaul_http::actor::Caller;
+use carhaul_http::answer::Answer;
+use carhaul_http::query::Query;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Outcome;
+use crate::app::App;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// A cursor, to get what came after it; `now`, to start with what comes next. Without it, the list starts with the
+    /// oldest event that is kept (30 days).
+    after: Option<String>,
+    topic: Option<Topic>,
+    #[serde(default)]
+    limit: Limit,
+}
+
+/// List what has changed, oldest first. Ask again with `next_cursor` to follow; nothing is skipped or repeated.
+#[utoipa::path(get, path = "/v1/events", operation_id = "list_events", tag = "events", params(ListQuery),
+    responses((status = OK, body = Events)))]
+async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
+    let after = After::parse(query.after.as_deref())?;
+    Ok(Answer::ok(&events::list(&app.db, &actor, after, query.topic, query.limit).await?)?)
+}

@@ -1,0 +1,34 @@
+use axum::extract::State;
+use carhaul_core::lookups::notification_preferences::{self, NotificationPreferences};
+use carhaul_http::actor::Caller;
+use carhaul_http::answer::Answer;
+use carhaul_http::body::Json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::routes::Outcome;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get, replace))
+}
+
+/// Tell who is notified of what, and how.
+#[utoipa::path(get, path = "/v1/notification-preferences", operation_id = "get_notification_preferences",
+    tag = "lookups", responses((status = OK, body = NotificationPreferences)))]
+async fn get(State(app): State<App>, Caller(actor): Caller) -> Outcome {
+    Ok(Answer::ok(&notification_preferences::get(&app.db, &actor).await?)?)
+}
+
+/// Say who is notified of what, and how. What the body does not name is not told any more.
+#[utoipa::path(put, path = "/v1/notification-preferences", operation_id = "replace_notification_preferences",
+    tag = "lookups", request_body = NotificationPreferences, responses((status = OK, body = NotificationPreferences)))]
+async fn replace(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Json(wanted): Json<NotificationPreferences>,
+) -> Outcome {
+    let mut tx = notification_preferences::begin_replace(&app.db, &actor).await?;
+    notification_preferences::replace(&mut tx, &wanted).await?;
+    Ok(Answer::ok(&wanted)?.commit(tx).await?)
+}

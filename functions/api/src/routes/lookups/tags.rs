@@ -1,0 +1,3 @@
+use carhaul_core::lookups::tags::{NewTag, Tag, TagPatch};
+
+super::lookup_routes!(Tag, NewTag, TagPatch, "/v1/tags", "tag", "tags", "tags");

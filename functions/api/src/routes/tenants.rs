@@ -1,0 +1,59 @@
+use axum::extract::State;
+use carhaul_core::identity::permissions::Action;
+use carhaul_core::tenants::{self, NewTenant, Tenant, TenantPatch, Usage};
+use carhaul_http::actor::{Caller, SignedIn};
+use carhaul_http::answer::Answer;
+use carhaul_http::body::{Json, Post};
+use carhaul_http::conditional::IfMatch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Outcome;
+use crate::app::App;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(get, update)).routes(routes!(usage))
+}
+
+/// Create a carrier and become its owner. Send an Idempotency-Key, so that a repeated request makes no second one.
+#[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant", tag = "tenant",
+    request_body = NewTenant, responses((status = CREATED, body = Tenant)))]
+async fn create(
+    State(app): State<App>,
+    SignedIn { actor, token }: SignedIn,
+    Post { body, key }: Post<NewTenant>,
+) -> Outcome {
+    let mut tx = tenants::begin_create(&app.db, &actor, &token, &body, key.as_ref()).await?;
+    let tenant = tenants::entered(&mut tx).await?;
+    Ok(Answer::created("/v1/tenant".into(), &tenant)?.etag(tenant.version).commit(tx).await?)
+}
+
+/// Get the carrier and its settings.
+#[utoipa::path(get, path = "/v1/tenant", operation_id = "get_tenant", tag = "tenant",
+    responses((status = OK, body = Tenant)))]
+async fn get(State(app): State<App>, Caller(actor): Caller) -> Outcome {
+    let tenant = tenants::get(&app.db, &actor).await?;
+    Ok(Answer::ok(&tenant)?.etag(tenant.version))
+}
+
+/// Change the carrier's settings.
+#[utoipa::path(patch, path = "/v1/tenant", operation_id = "update_tenant", tag = "tenant",
+    request_body = TenantPatch, responses((status = OK, body = Tenant)))]
+async fn update(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    if_match: IfMatch,
+    Json(patch): Json<TenantPatch>,
+) -> Outcome {
+    let version = if_match.required()?;
+    let mut tx = app.db.begin(&actor, Action::TenantWrite, None).await?;
+    let tenant = tenants::update(&mut tx, version, patch).await?;
+    Ok(Answer::ok(&tenant)?.etag(tenant.version).commit(tx).await?)
+}
+
+/// Tell what the plan allows and how much of it is used.
+#[utoipa::path(get, path = "/v1/usage", operation_id = "get_usage", tag = "tenant",
+    responses((status = OK, body = Usage)))]
+async fn usage(State(app): State<App>, Caller(actor): Caller) -> Outcome {
+    Ok(Answer::ok(&tenants::usage(&app.db, &actor).await?)?)
+}
