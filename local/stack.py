@@ -48,10 +48,12 @@ def down(stack):
 
 def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
-    down(stack)
-    for name in ("postgres", "postgres-password", "pooler", "ministack", "bundle", "tmp", "ports.json"):
-        path = stack.state / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    with services.exclusive(stack):
+        services.stop(Daemons(stack))
+        for name in ("postgres", "postgres-password", "pooler", "ministack", "bundle", "tmp", "ports.json"):
+            path = stack.state / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    say(f"Stopped, and deleted the data in {stack.state}.")
 
 
 def redeploy(stack):
