@@ -5,7 +5,9 @@
 
 mod catalog;
 mod grants;
+mod limits;
 mod plans;
 mod pool;
+mod purge;
 mod support;
 mod tenancy;

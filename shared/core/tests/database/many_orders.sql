@@ -1,4 +1,4 @@
--- Twenty thousand orders of the carrier $tenant, spread as they are after years of work: most of them done, paid and
+-- $orders orders of the carrier $tenant, spread as they are after years of work: most of them done, paid and
 -- unremarkable. Triggers and foreign keys are off, so there are no events.
 BEGIN;
 SET LOCAL session_replication_role = replica;
@@ -35,7 +35,7 @@ SELECT '$tenant', pg_temp.nth('order', n), n, 'LOAD-' || n,
     'City ' || n % 400, 'S' || n % 40, lpad((n % 2000)::text, 5, '0'), 'America/Chicago', t.delivered, t.delivered + interval '4 hours',
     n, 'USD', 'ach', (ARRAY['days_2', 'days_5', 'days_10', 'days_15', 'days_30', 'days_60', 'on_pickup', 'on_delivery'])[1 + n % 8],
     n % 80 = 0, 1, n % 110 = 0, t.picked_up
-FROM generate_series(1, 20000) n
+FROM generate_series(1, $orders) n
 CROSS JOIN LATERAL (SELECT now() - n * interval '1 hour' AS picked_up, now() - n * interval '1 hour' + interval '3 days' AS delivered) t;
 
 INSERT INTO order_search_terms (tenant_id, order_id, source_id, term)

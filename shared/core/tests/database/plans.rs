@@ -18,8 +18,9 @@ static CARRIER: OnceCell<Carrier> = OnceCell::const_new();
 async fn carrier() -> &'static Carrier {
     let load = || async {
         let (carrier, other) = (Carrier::with_key().await, Carrier::with_key().await);
-        for carrier in [&carrier, &other] {
+        for (carrier, orders) in [(&carrier, "20000"), (&other, "4000")] {
             let sql = include_str!("many_orders.sql").replace("$tenant", &carrier.id.to_string());
+            let sql = sql.replace("$orders", orders);
             run(&mut superuser().await, sql).await.unwrap();
         }
         carrier

@@ -24,9 +24,17 @@ async fn four_hundred_queries_over_three_connections_get_their_own_answers() {
         connection.execute("BEGIN").await.unwrap();
         held.push(connection);
     }
-    let mut queries = tokio::task::JoinSet::new();
-    for n in 0..400_i64 {
+    let mut instances = Vec::new();
+    for _ in 0..400 {
         let db = Db::with_options(database.options("carhaul_realtime"));
+        let connect = db.fetch(|sql| {
+            sql.push("SELECT 1");
+        });
+        connect.await.unwrap();
+        instances.push(db);
+    }
+    let mut queries = tokio::task::JoinSet::new();
+    for (n, db) in (0_i64..).zip(instances) {
         queries.spawn(async move {
             for round in 0..3 {
                 // Many shapes, so that the same statement name means another statement on each connection.
