@@ -6,6 +6,7 @@ use carhaul_core::me::Membership;
 use carhaul_http::actor::{Caller, SignedIn};
 use carhaul_http::answer::Answer;
 use carhaul_http::body::Post;
+use carhaul_http::problem::Problem;
 use carhaul_http::query::{Path, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -53,7 +54,9 @@ async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key 
 
 /// Accept an invitation as the signed-in person.
 #[utoipa::path(post, path = "/v1/invitations/accept", operation_id = "accept_invitation", tag = "members",
-    request_body = Acceptance, responses((status = OK, body = Membership)))]
+    request_body = Acceptance, responses((status = OK, body = Membership),
+        (status = NOT_FOUND, description = "No such invitation, or used or expired", body = Problem,
+            content_type = "application/problem+json")))]
 async fn accept(
     State(app): State<App>,
     SignedIn { actor, token }: SignedIn,

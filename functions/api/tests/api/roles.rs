@@ -11,29 +11,32 @@ const OFFICE: &str = "owner admin dispatcher accountant";
 const DISPATCH: &str = "owner admin dispatcher";
 const MANAGEMENT: &str = "owner admin";
 
+/// Who may, the method, the path, and the body for the n-th role.
+type Operation = (&'static str, &'static str, &'static str, fn(usize) -> Value);
+
 #[tokio::test]
 async fn every_role_does_what_the_table_says_and_nothing_else() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;
     let tag = |n: usize| json!({"name": format!("Tag {n}"), "color": "#000000"});
     let truck = |n: usize| json!({"unit_number": format!("T-{n}"), "capacity": 1});
-    let operations: [(&str, &str, &str, &dyn Fn(usize) -> Value); 16] = [
-        (ALL, "GET", "/v1/tenant", &|_| Value::Null),
-        (ALL, "GET", "/v1/tags", &|_| Value::Null),
-        (ALL, "GET", "/v1/events", &|_| Value::Null),
-        (ALL, "GET", "/v1/drivers", &|_| Value::Null),
-        (OFFICE, "GET", "/v1/usage", &|_| Value::Null),
-        (OFFICE, "GET", "/v1/members", &|_| Value::Null),
-        (OFFICE, "GET", "/v1/customers", &|_| Value::Null),
-        (OFFICE, "GET", "/v1/locations", &|_| Value::Null),
-        (OFFICE, "GET", "/v1/trucks", &|_| Value::Null),
-        (OFFICE, "POST", "/v1/customers", &|_| a_customer()),
-        (OFFICE, "POST", "/v1/tags", &tag),
-        (DISPATCH, "POST", "/v1/trucks", &truck),
-        (DISPATCH, "POST", "/v1/drivers", &|_| json!({"name": "Sam"})),
-        (MANAGEMENT, "PATCH", "/v1/tenant", &|_| json!({"name": "Ours"})),
-        (MANAGEMENT, "GET", "/v1/api-keys", &|_| Value::Null),
-        (MANAGEMENT, "POST", "/v1/invitations", &|_| json!({"email": "kim@example.com", "role": "driver"})),
+    let operations: [Operation; 16] = [
+        (ALL, "GET", "/v1/tenant", |_| Value::Null),
+        (ALL, "GET", "/v1/tags", |_| Value::Null),
+        (ALL, "GET", "/v1/events", |_| Value::Null),
+        (ALL, "GET", "/v1/drivers", |_| Value::Null),
+        (OFFICE, "GET", "/v1/usage", |_| Value::Null),
+        (OFFICE, "GET", "/v1/members", |_| Value::Null),
+        (OFFICE, "GET", "/v1/customers", |_| Value::Null),
+        (OFFICE, "GET", "/v1/locations", |_| Value::Null),
+        (OFFICE, "GET", "/v1/trucks", |_| Value::Null),
+        (OFFICE, "POST", "/v1/customers", |_| a_customer()),
+        (OFFICE, "POST", "/v1/tags", tag),
+        (DISPATCH, "POST", "/v1/trucks", truck),
+        (DISPATCH, "POST", "/v1/drivers", |_| json!({"name": "Sam"})),
+        (MANAGEMENT, "PATCH", "/v1/tenant", |_| json!({"name": "Ours"})),
+        (MANAGEMENT, "GET", "/v1/api-keys", |_| Value::Null),
+        (MANAGEMENT, "POST", "/v1/invitations", |_| json!({"email": "kim@example.com", "role": "driver"})),
     ];
     for (n, role) in ROLES.into_iter().enumerate() {
         let member = app.member(&carrier, role).await;

@@ -25,14 +25,13 @@ pub const ORIGIN: &str = "https://app.example.com";
 #[derive(Clone)]
 pub struct Instance {
     router: Router,
-    pub app: App,
 }
 
 impl Instance {
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
         let verifier = TokenVerifier::new(oidc, clock.clone());
         let app = App { db: Db::with_options(options), verifier, clock };
-        Self { router: app::service(app.clone(), &[ORIGIN.to_owned()]), app }
+        Self { router: app::service(app, &[ORIGIN.to_owned()]) }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {

@@ -7,5 +7,6 @@ super::lookup_routes!(
     "/v1/cancel-reasons",
     "cancel_reason",
     "cancel_reasons",
-    "cancel reasons"
+    "cancel reasons",
+    "Delete a cancel reason; one that orders give is archived instead."
 );

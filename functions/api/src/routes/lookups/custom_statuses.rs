@@ -7,5 +7,6 @@ super::lookup_routes!(
     "/v1/custom-statuses",
     "custom_status",
     "custom_statuses",
-    "custom statuses"
+    "custom statuses",
+    "Delete a custom status; one that orders have is archived instead."
 );

@@ -7,5 +7,6 @@ super::lookup_routes!(
     "/v1/expense-categories",
     "expense_category",
     "expense_categories",
-    "expense categories"
+    "expense categories",
+    "Delete an expense category."
 );

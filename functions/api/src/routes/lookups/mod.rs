@@ -47,15 +47,15 @@ struct ListQuery {
 
 /// Writes the routes of one [`Lookup`].
 macro_rules! lookup_routes {
-    ($kind:ident, $new:ident, $patch:ident, $path:literal, $one:literal, $many:literal, $words:literal) => {
+    ($kind:ident, $new:ident, $patch:ident, $path:literal, $one:literal, $many:literal, $words:literal, $delete:literal) => {
         pub fn router() -> utoipa_axum::router::OpenApiRouter<crate::app::App> {
             use utoipa_axum::routes;
             utoipa_axum::router::OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
         }
 
         #[utoipa::path(get, path = $path, operation_id = concat!("list_", $many), tag = "lookups",
-                    summary = concat!("List ", $words, ", newest first."), params(super::ListQuery),
-                    responses((status = OK, body = carhaul_core::base::page::Page<$kind>)))]
+                            summary = concat!("List ", $words, ", newest first."), params(super::ListQuery),
+                            responses((status = OK, body = carhaul_core::base::page::Page<$kind>)))]
         async fn list(
             app: axum::extract::State<crate::app::App>,
             caller: carhaul_http::actor::Caller,
@@ -65,8 +65,8 @@ macro_rules! lookup_routes {
         }
 
         #[utoipa::path(post, path = $path, operation_id = concat!("create_", $one), tag = "lookups",
-                    summary = concat!("Add to the ", $words, "."), request_body = $new,
-                    responses((status = CREATED, body = $kind)))]
+                            summary = concat!("Add to the ", $words, "."), request_body = $new,
+                            responses((status = CREATED, body = $kind)))]
         async fn create(
             app: axum::extract::State<crate::app::App>,
             caller: carhaul_http::actor::Caller,
@@ -76,8 +76,8 @@ macro_rules! lookup_routes {
         }
 
         #[utoipa::path(get, path = concat!($path, "/{id}"), operation_id = concat!("get_", $one), tag = "lookups",
-                    summary = concat!("Get one of the ", $words, "."), params(("id" = uuid::Uuid, Path)),
-                    responses((status = OK, body = $kind)))]
+                            summary = concat!("Get one of the ", $words, "."), params(("id" = uuid::Uuid, Path)),
+                            responses((status = OK, body = $kind)))]
         async fn get(
             app: axum::extract::State<crate::app::App>,
             caller: carhaul_http::actor::Caller,
@@ -87,8 +87,8 @@ macro_rules! lookup_routes {
         }
 
         #[utoipa::path(patch, path = concat!($path, "/{id}"), operation_id = concat!("update_", $one), tag = "lookups",
-                    summary = concat!("Change one of the ", $words, "."), params(("id" = uuid::Uuid, Path)),
-                    request_body = $patch, responses((status = OK, body = $kind)))]
+                            summary = concat!("Change one of the ", $words, "."), params(("id" = uuid::Uuid, Path)),
+                            request_body = $patch, responses((status = OK, body = $kind)))]
         async fn update(
             app: axum::extract::State<crate::app::App>,
             caller: carhaul_http::actor::Caller,
@@ -100,10 +100,10 @@ macro_rules! lookup_routes {
         }
 
         #[utoipa::path(delete, path = concat!($path, "/{id}"), operation_id = concat!("delete_", $one), tag = "lookups",
-                    summary = concat!("Delete one of the ", $words, "; what orders refer to is archived instead."),
-                    params(("id" = uuid::Uuid, Path)),
-                    responses((status = OK, body = $kind, description = "Archived, since orders refer to it."),
-                        (status = NO_CONTENT)))]
+                            summary = $delete,
+                            params(("id" = uuid::Uuid, Path)),
+                            responses((status = OK, body = $kind, description = "Archived, since orders refer to it."),
+                                (status = NO_CONTENT)))]
         async fn delete(
             app: axum::extract::State<crate::app::App>,
             caller: carhaul_http::actor::Caller,
