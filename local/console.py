@@ -54,9 +54,9 @@ class Ticker:
 
     def tick(self, detail):
         elapsed = time.monotonic() - self.begun
-        line = f"      {self.what}: {detail} ({elapsed:.0f} s)"
+        line = f"      {self.what}: {detail[:80]} ({elapsed:.0f} s)"
         if self.tty:
-            print("\r" + line[:110].ljust(110), end="", flush=True)
+            print("\r" + line.ljust(110), end="", flush=True)
         elif time.monotonic() - self.printed >= self.EVERY:
             self.printed = time.monotonic()
             say(line)

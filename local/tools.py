@@ -79,7 +79,9 @@ def _ensure_venv():
 
 
 def _pip_progress(line):
-    return line.strip() if line.startswith(("Collecting", "Downloading", "  Downloading", "Installing")) else None
+    """`Collecting requests>=2 (from ..)` without its reason, and the other lines that tell how far it is."""
+    words = line.split()
+    return " ".join(words[:2]) if words and words[0] in ("Collecting", "Downloading", "Installing") else None
 
 
 def _apt_install(what, package):
