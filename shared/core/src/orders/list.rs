@@ -67,6 +67,7 @@ pub struct PlaceAndTime {
 
 /// The order of the list; a minus sorts the other way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderSort)]
 pub enum Sort {
     #[default]
     #[serde(rename = "-created_at")]

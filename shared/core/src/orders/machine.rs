@@ -102,12 +102,11 @@ impl Moves {
         let counts = VehicleCounts { total: count(New), picked_up: count(PickedUp), delivered: count(Delivered) };
         let is_inoperable = active().any(|vehicle| vehicle.is_inoperable);
         let least_far = active().map(|vehicle| vehicle.status).min_by_key(|status| status.rank());
-        let none_left = !order.loaded_vehicles().is_empty() && least_far.is_none();
         let target = match least_far {
             Some(status) => status,
-            None if none_left || order.status == Cancelled => Cancelled,
-            None if order.driver_id.is_some() => Assigned,
-            None => New,
+            // An order without vehicles stands where it was moved to.
+            None if order.loaded_vehicles().is_empty() => order.status,
+            None => Cancelled,
         };
         order.vehicle_counts = counts;
         order.is_inoperable = is_inoperable;
@@ -160,6 +159,9 @@ pub fn unassign(order: &mut Order, moves: &mut Moves) -> Result<()> {
     }
     (order.driver_id, order.truck_id, order.trailer_id) = (None, None, None);
     move_all(order, moves, Assigned, New);
+    if order.loaded_vehicles().is_empty() {
+        moves.order(order, New);
+    }
     moves.follow(order);
     Ok(())
 }
@@ -284,3 +286,7 @@ fn advance(
     }
     Ok(moved)
 }
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
