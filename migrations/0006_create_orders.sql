@@ -101,6 +101,8 @@ ALTER TABLE orders ALTER COLUMN tenant_id SET (n_distinct = 100);
 CREATE INDEX orders_status ON orders (tenant_id, status, id);
 CREATE INDEX orders_customer ON orders (tenant_id, customer_id, id);
 CREATE INDEX orders_driver ON orders (tenant_id, driver_id, id);
+-- IS NULL is no equality to the planner: orders_driver would have to be sorted.
+CREATE INDEX orders_unassigned ON orders (tenant_id, id) WHERE driver_id IS NULL;
 CREATE INDEX orders_dispatcher ON orders (tenant_id, dispatcher_id, id);
 CREATE INDEX orders_truck ON orders (tenant_id, truck_id, id);
 CREATE INDEX orders_trailer ON orders (tenant_id, trailer_id) WHERE trailer_id IS NOT NULL;
@@ -109,9 +111,12 @@ CREATE INDEX orders_custom_status ON orders (tenant_id, custom_status_id, id) WH
 CREATE INDEX orders_cancel_reason_id ON orders (tenant_id, cancel_reason_id) WHERE cancel_reason_id IS NOT NULL;
 CREATE INDEX orders_pickup_location ON orders (tenant_id, pickup_location_id) WHERE pickup_location_id IS NOT NULL;
 CREATE INDEX orders_delivery_location ON orders (tenant_id, delivery_location_id) WHERE delivery_location_id IS NOT NULL;
-CREATE INDEX orders_pickup_date ON orders (tenant_id, pickup_date, id);
-CREATE INDEX orders_delivery_date ON orders (tenant_id, delivery_date, id);
-CREATE INDEX orders_updated_at ON orders (tenant_id, updated_at, id);
+-- Sorts that begin with the oldest would walk through all that is archived.
+CREATE INDEX orders_pickup_date ON orders (tenant_id, pickup_date, id) WHERE archived_at IS NULL;
+CREATE INDEX orders_delivery_date ON orders (tenant_id, delivery_date, id) WHERE archived_at IS NULL;
+CREATE INDEX orders_updated_at ON orders (tenant_id, updated_at, id) WHERE archived_at IS NULL;
+CREATE INDEX orders_pickup_state ON orders (tenant_id, pickup_state, id);
+CREATE INDEX orders_delivery_state ON orders (tenant_id, delivery_state, id);
 CREATE INDEX orders_pickup_place ON orders (tenant_id, pickup_state, pickup_city_lower, id);
 CREATE INDEX orders_delivery_place ON orders (tenant_id, delivery_state, delivery_city_lower, id);
 CREATE INDEX orders_pickup_city ON orders (tenant_id, pickup_city_lower, id);

@@ -149,7 +149,7 @@ async fn every_filter_of_the_order_list_finds_its_index() {
             "custom_status_id =",
         )
         .await,
-        order_list("unassigned", Filter { unassigned: Some(true), ..none() }, &[], "driver_id IS NULL").await,
+        order_list("unassigned", Filter { unassigned: Some(true), ..none() }, &[], "orders_unassigned").await,
         order_list(
             "driver",
             Filter { driver: vec![carhaul_core::drivers::DriverId(driver)], ..none() },
