@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use crate::orders;
 use crate::support::{Carrier, Client, Instance, Reply, TestApp, a_customer, id, ids, oidc};
 
 const CUSTOMERS: &str = "/v1/customers";
@@ -94,6 +95,64 @@ async fn twenty_twins_with_one_key_have_one_effect() {
     }
     assert!(!created.is_empty() && created.iter().all(|answer| *answer == created[0]), "{created:#?}");
     assert_eq!(customers_of(&app, &carrier).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_orders_at_once_at_limit_minus_one_exactly_one_is_taken() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier_on("free").await;
+    let customer = orders::create_customer(&carrier.owner).await;
+    carrier.owner.post("/v1/orders", orders::an_order(&customer)).await.expect(201);
+    let sql = format!("UPDATE counters SET used = 29 WHERE tenant_id = '{}' AND name = 'orders'", carrier.id);
+    app.superuser().await.execute(AssertSqlSafe(sql)).await.unwrap();
+    let mut creates = JoinSet::new();
+    for _ in 0..100 {
+        let client = carrier.owner.through(&app.another_instance());
+        let order = orders::an_order(&customer);
+        creates.spawn(async move { client.post("/v1/orders", order).await });
+    }
+    let mut numbers = Vec::new();
+    while let Some(reply) = creates.join_next().await {
+        let reply = reply.unwrap();
+        if reply.status == 201 {
+            numbers.push(reply.json["number"].as_i64());
+        } else {
+            let problem = reply.refused(402, "over_limit");
+            assert_eq!(
+                (&problem["limit"], &problem["used"], &problem["max"]),
+                (&json!("orders"), &json!(30), &json!(30))
+            );
+            assert!(problem["resets_at"].is_string());
+        }
+    }
+    assert_eq!(numbers, [Some(2)], "one order, and no number lost to those that were refused");
+    let orders = app.count(&format!("SELECT count(*) FROM orders WHERE tenant_id = '{}'", carrier.id)).await;
+    assert_eq!(orders, 2);
+}
+
+/// Numbers count up by one for each carrier, however many orders come at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_are_created_at_once_get_numbers_in_a_row() {
+    let app = TestApp::start().await;
+    let carriers = [app.carrier().await, app.carrier().await];
+    let mut creates = JoinSet::new();
+    for (n, carrier) in carriers.iter().cycle().take(40).enumerate() {
+        let client = carrier.owner.through(&app.another_instance());
+        let customer = orders::create_customer(&carrier.owner).await;
+        creates.spawn(async move {
+            let order = client.post("/v1/orders", orders::an_order(&customer)).await.expect(201);
+            (n % 2, order["number"].as_i64().unwrap())
+        });
+    }
+    let mut numbers = [Vec::new(), Vec::new()];
+    while let Some(created) = creates.join_next().await {
+        let (carrier, number) = created.unwrap();
+        numbers[carrier].push(number);
+    }
+    for mut numbers in numbers {
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
