@@ -21,14 +21,17 @@ from local.settings import ROOT
 TEMPLATE = ROOT / "template.yaml"
 
 
-def build(stack):
-    """Compiles the functions. Quick when nothing changed."""
+def build(stack, *targets):
+    """Compiles the functions. Quick when nothing changed.
+
+    After `cargo test`, `--tests` selects the features of the dependencies that it did, and so compiles nothing twice.
+    """
     # Cargo draws its progress bar only if told that somebody looks.
     environment = os.environ | {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "100"}
     # The whole workspace: building some of its packages would select other features of the dependencies, and compile
     # those once more for `cargo test`.
     run_logged(
-        ["cargo", "build", "--workspace", "--bins"], stack.logs / "build.log", "cargo build",
+        ["cargo", "build", "--workspace", "--bins", *targets], stack.logs / "build.log", "cargo build",
         progress=cargo_progress, cwd=ROOT, env=environment,
     )
 

@@ -66,7 +66,7 @@ def gateway():
     stack = replace(_fresh("gateway"), durable=False)
     with services.exclusive(stack), services.until_the_end(stack) as daemons:
         stack.remember()
-        bundle.build(stack)
+        bundle.build(stack, "--tests")
         note("Deploying a stack for the tests")
         services.start_database(stack, daemons)
         ministack.start(stack, daemons)
