@@ -40,7 +40,8 @@ impl Limit {
         usize::from(self.0)
     }
 
-    /// What to ask the database for: one more than the page has.
+    /// What to ask the database for: one more than the page has. Written into the statement and not bound, so that a cached
+    /// plan knows how few rows are wanted.
     pub fn fetch(self) -> i64 {
         i64::from(self.0) + 1
     }

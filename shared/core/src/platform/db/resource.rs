@@ -125,7 +125,7 @@ impl Db {
                 if let Some(after) = after {
                     sql.push(format_args!(" AND t.{} < ", R::ID_COLUMN)).push_bind(after);
                 }
-                sql.push(format_args!(" ORDER BY t.{} DESC LIMIT ", R::ID_COLUMN)).push_bind(limit.fetch());
+                sql.push(format_args!(" ORDER BY t.{} DESC LIMIT ", R::ID_COLUMN)).push(limit.fetch());
             })
             .await?;
         Ok(Page::from_rows(rows, limit, R::id))
