@@ -206,10 +206,16 @@ CREATE TABLE status_history (
     recorded_at timestamptz NOT NULL DEFAULT now(),
     actor_id uuid,
     reason text,
+    -- Why it was cancelled, also when that was one vehicle of an order that goes on.
+    cancel_reason_id uuid,
     PRIMARY KEY (tenant_id, id),
-    FOREIGN KEY (tenant_id, order_id) REFERENCES orders (tenant_id, id) ON DELETE CASCADE
+    FOREIGN KEY (tenant_id, order_id) REFERENCES orders (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT status_history_cancel_reason_id FOREIGN KEY (tenant_id, cancel_reason_id)
+        REFERENCES cancel_reasons (tenant_id, id)
 );
 CREATE INDEX status_history_order ON status_history (tenant_id, order_id, id);
+CREATE INDEX status_history_cancel_reason_id ON status_history (tenant_id, cancel_reason_id)
+    WHERE cancel_reason_id IS NOT NULL;
 GRANT SELECT, INSERT ON status_history TO carhaul_api;
 
 CREATE TABLE order_search_terms (

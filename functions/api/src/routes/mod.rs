@@ -10,7 +10,7 @@ mod lookups;
 mod me;
 mod members;
 mod meta;
-mod orders;
+pub(crate) mod orders;
 mod tenants;
 mod trailers;
 mod trucks;

@@ -18,6 +18,7 @@ mod openapi;
 mod orders;
 mod roles;
 mod support;
+mod tenant_isolation;
 mod tenants;
 mod trailers;
 mod trips;

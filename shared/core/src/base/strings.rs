@@ -77,7 +77,7 @@ parsed_string!(
         matching(raw, ok, "must be an e-mail address")
     },
     description: "E-mail address.",
-    pattern: r"^[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+$",
+    pattern: r"^[!-?A-~]+@[!-\-/-?A-~]+(\.[!-\-/-?A-~]+)+$",
     example: "dispatch@example.com"
 );
 

@@ -40,7 +40,7 @@ fn parse(raw: &str, max: usize, allowed_control: &[char]) -> Result<String, Stri
 }
 
 macro_rules! text_type {
-    ($type:ident, $allowed:expr) => {
+    ($type:ident, $allowed:expr, pattern: $pattern:literal) => {
         impl<const MAX: usize> $type<MAX> {
             /// # Errors
             /// A sentence that says what is wrong with it.
@@ -67,7 +67,12 @@ macro_rules! text_type {
 
         impl<const MAX: usize> ComposeSchema for $type<MAX> {
             fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
-                ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX)).into()
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some(MAX))
+                    .pattern(Some($pattern))
+                    .into()
             }
         }
 
@@ -79,8 +84,13 @@ macro_rules! text_type {
     };
 }
 
-text_type!(Text, &[]);
-text_type!(LongText, &['\n', '\r', '\t']);
+// Anything with a visible character in it and without control characters.
+text_type!(Text, &[], pattern: r"^[^\x00-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x1F\x7F-\x9F]*$");
+text_type!(
+    LongText,
+    &['\n', '\r', '\t'],
+    pattern: r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
+);
 
 #[cfg(test)]
 mod tests {

@@ -117,12 +117,11 @@ impl OrderAction {
             Self::Depart(_) => machine::depart(order, &mut moves)?,
             Self::Deliver(_) => machine::deliver(order, &mut moves, which, at.unwrap_or(now))?,
             Self::Cancel(cancellation) => {
-                order.cancel_reason_id = Some(cancellation.reason_id);
                 machine::cancel(order, &mut moves, which)?;
-                if order.status != super::OrderStatus::Cancelled {
-                    // Only a vehicle was cancelled; the history has the note.
-                    order.cancel_reason_id = None;
-                }
+                moves.cancel_reason_id = Some(cancellation.reason_id);
+                // When only a vehicle was cancelled, the history alone has the reason.
+                let is_over = order.status == super::OrderStatus::Cancelled;
+                order.cancel_reason_id = is_over.then_some(cancellation.reason_id);
             }
             Self::Hold(_) => machine::hold(order)?,
             Self::Release(_) => machine::release(order)?,

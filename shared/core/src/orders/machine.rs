@@ -10,6 +10,7 @@ use super::OrderStatus::{self, Assigned, Cancelled, Delivered, InTransit, New, P
 use super::order::{Order, VehicleCounts};
 use super::vehicles::{Vehicle, VehicleId};
 use crate::base::error::{Error, Result};
+use crate::lookups::cancel_reasons::CancelReasonId;
 
 impl OrderStatus {
     /// The states that can come next.
@@ -59,6 +60,8 @@ pub struct Step {
 pub struct Moves {
     pub steps: Vec<Step>,
     pub reason: Option<String>,
+    /// Of what is cancelled.
+    pub cancel_reason_id: Option<CancelReasonId>,
     /// Vehicles that were taken off.
     pub left: Vec<VehicleId>,
     /// A driver, truck or trailer is being assigned.

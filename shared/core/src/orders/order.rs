@@ -271,6 +271,9 @@ pub struct HistoryEntry {
     pub actor_id: Option<Uuid>,
     #[schema(required)]
     pub reason: Option<String>,
+    /// Of a cancellation.
+    #[schema(required)]
+    pub cancel_reason_id: Option<CancelReasonId>,
 }
 
 /// More than any order sees in its life: 12 vehicles, 5 states, some coming and going.
@@ -281,7 +284,8 @@ pub async fn history(db: &Db, actor: &Actor, id: OrderId) -> Result<Vec<HistoryE
     let (_, entries) = db
         .read(actor, Action::OrdersRead, |sql| {
             sql.push(
-                "SELECT h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason \
+                "SELECT h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, \
+                 h.cancel_reason_id \
                  FROM status_history h WHERE h.tenant_id = e.tenant_id AND h.order_id = ",
             );
             sql.push_bind(id).push(" ORDER BY h.id LIMIT ").push_bind(MAX_HISTORY);

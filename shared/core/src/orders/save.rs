@@ -4,6 +4,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::OrderStatus;
 use super::machine::Moves;
 use super::order::{Order, OrderId};
 use super::vehicles;
@@ -99,12 +100,15 @@ pub const INSERT_VEHICLES: &str = "INSERT INTO order_vehicles (tenant_id, id, or
 /// Writes the INSERT of history rows.
 pub fn push_history(sql: &mut Sql, steps: Vec<serde_json::Value>) {
     sql.push(
-        "INSERT INTO status_history (tenant_id, order_id, vehicle_id, from_status, to_status, at, actor_id, reason) \
+        "INSERT INTO status_history (tenant_id, order_id, vehicle_id, from_status, to_status, at, actor_id, reason, \
+         cancel_reason_id) \
          SELECT app.tenant_id(), h.order_id, h.vehicle_id, h.from_status, h.to_status, coalesce(h.at, now()), \
-         app.actor_id(), h.reason FROM jsonb_to_recordset(",
+         app.actor_id(), h.reason, h.cancel_reason_id FROM jsonb_to_recordset(",
     );
-    sql.push_bind(Json(steps))
-        .push(") AS h (order_id uuid, vehicle_id uuid, from_status text, to_status text, at timestamptz, reason text)");
+    sql.push_bind(Json(steps)).push(
+        ") AS h (order_id uuid, vehicle_id uuid, from_status text, to_status text, at timestamptz, reason text, \
+             cancel_reason_id uuid)",
+    );
 }
 
 fn order_row(order: &Order, moves: &Moves) -> serde_json::Value {
@@ -138,6 +142,7 @@ pub fn steps(order_id: OrderId, moves: &Moves) -> Vec<serde_json::Value> {
                 "to_status": step.to,
                 "at": step.at,
                 "reason": moves.reason,
+                "cancel_reason_id": moves.cancel_reason_id.filter(|_| step.to == OrderStatus::Cancelled),
             })
         })
         .collect()

@@ -84,9 +84,11 @@ pub struct ListQuery {
     limit: Limit,
 }
 
+/// What a list of orders can come with.
 #[derive(Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[schema(as = OrderInclude)]
 #[serde(rename_all = "snake_case")]
-enum Included {
+pub(crate) enum Included {
     Vehicles,
     Tags,
     Customer,

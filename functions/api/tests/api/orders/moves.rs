@@ -104,6 +104,9 @@ async fn cancelling_needs_a_reason_and_a_cancelled_vehicle_no_longer_counts() {
     let body = json!({"reason_id": reason, "note": "sold"});
     let partly = owner.post(&path(&order, &format!("/vehicles/{first}/cancel")), body.clone()).await.expect(200);
     assert_eq!((&partly["status"], &partly["vehicle_counts"]["total"]), (&json!("new"), &json!(1)));
+    // Where the order goes on, the history says why the vehicle does not.
+    let entries = owner.get(&path(&order, "/history")).await.expect(200);
+    assert_eq!(entries["data"].as_array().unwrap().last().unwrap()["cancel_reason_id"], json!(reason));
     let cancelled = owner.post(&path(&order, "/cancel"), body).await.expect(200);
     assert_eq!(statuses(&cancelled), told("cancelled", "cancelled"));
     assert_eq!(cancelled["cancel_reason_id"], json!(reason));
@@ -113,6 +116,8 @@ async fn cancelling_needs_a_reason_and_a_cancelled_vehicle_no_longer_counts() {
         owner.post(&path(&other, "/cancel"), json!({"reason_id": foreign})).await.invalid_fields(),
         ["/reason_id"]
     );
+    let vehicle = path(&other, &format!("/vehicles/{}/cancel", id(&other["vehicles"][0])));
+    assert_eq!(owner.post(&vehicle, json!({"reason_id": foreign})).await.invalid_fields(), ["/reason_id"]);
 }
 
 #[tokio::test]

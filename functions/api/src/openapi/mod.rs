@@ -1,13 +1,15 @@
 //! The API document (OpenAPI 3.1): generated from the routes, committed as `openapi.json`, served as committed. What is the
 //! same for every operation is added here, so that the routes say only what is theirs.
 
-use serde_json::{Map, Value, json};
+mod schemas;
+
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use crate::routes;
 
 /// The document as committed; a test fails when the code says something else.
-pub const COMMITTED: &str = include_str!("../openapi.json");
+pub const COMMITTED: &str = include_str!("../../openapi.json");
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,7 +21,12 @@ pub const COMMITTED: &str = include_str!("../openapi.json");
             the stop's local ones.",
         license(name = "Proprietary")
     ),
-    components(schemas(carhaul_http::problem::Problem, carhaul_core::base::page::Limit)),
+    components(schemas(
+        carhaul_http::problem::Problem,
+        carhaul_core::base::page::Limit,
+        carhaul_core::orders::list::Sort,
+        routes::orders::Included
+    )),
     tags(
         (name = "me", description = "The signed-in person"),
         (name = "tenant", description = "The carrier and its settings"),
@@ -49,7 +56,7 @@ pub fn document() -> Value {
     let (_, from_routes) = routes::all().split_for_parts();
     api.merge(from_routes);
     let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
-    inline_plain_strings(&mut document);
+    schemas::tidy(&mut document);
     document["components"]["securitySchemes"] = json!({
         "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the identity provider, or an API key (chk_..)."}
     });
@@ -93,11 +100,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         ]);
     }
     if matches!(method, "post" | "patch" | "put" | "delete") {
-        errors.extend([
-            (402, "The plan's limit is used up"),
-            (409, "The present state does not allow it"),
-            (412, "It has changed since you read it"),
-        ]);
+        errors.extend([(402, "The plan's limit is used up"), (409, "The present state does not allow it")]);
     }
     match method {
         "post" => {
@@ -107,12 +110,13 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
                 false,
             ));
             if by_id {
-                headers.push(("If-Match", "The ETag of the version that you mean.", false));
+                headers.push(("If-Match", "The ETag of the version that you mean, or `*`.", false));
+                errors.push((412, "It has changed since you read it"));
             }
         }
         "patch" | "delete" | "put" if !WITHOUT_ETAG.iter().any(|start| path.starts_with(start)) => {
             headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
-            errors.push((428, "If-Match is missing"));
+            errors.extend([(412, "It has changed since you read it"), (428, "If-Match is missing")]);
         }
         _ => {}
     }
@@ -124,7 +128,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         let schema = match name {
             "Tenant-Id" => json!({"type": "string", "format": "uuid"}),
             "Idempotency-Key" => json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}),
-            _ => json!({"type": "string", "examples": ["\"3\""]}),
+            _ => json!({"type": "string", "pattern": "^(\"[0-9]{1,18}\"|\\*)$", "examples": ["\"3\""]}),
         };
         parameters.push(
             json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}),
@@ -141,57 +145,4 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             response["description"] = json!("Done");
         }
     }
-}
-
-/// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
-/// behind a name such as `Text120`.
-fn inline_plain_strings(document: &mut Value) {
-    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
-    let (plain, named): (Map<_, _>, Map<_, _>) =
-        std::mem::take(schemas).into_iter().partition(|(name, _)| is_plain(name));
-    *schemas = named;
-    replace_refs(document, &plain);
-    rename_pages(document);
-}
-
-fn is_plain(name: &str) -> bool {
-    let bounded_text = name.strip_prefix("LongText").or(name.strip_prefix("Text"));
-    bounded_text.is_some_and(|max| max.bytes().all(|b| b.is_ascii_digit()))
-        || name.starts_with("Patch_")
-        || name.starts_with("Whole")
-        || matches!(name, "Limit" | "Amount" | "Rate" | "Day")
-}
-
-fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {
-    match value {
-        Value::Object(object) => {
-            let target =
-                object.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix("#/components/schemas/"));
-            if let Some(schema) = target.and_then(|name| plain.get(name)).cloned() {
-                object.remove("$ref");
-                for (key, inner) in schema.as_object().into_iter().flatten() {
-                    object.entry(key.clone()).or_insert_with(|| inner.clone());
-                }
-            }
-            object.values_mut().for_each(|inner| replace_refs(inner, plain));
-        }
-        Value::Array(items) => items.iter_mut().for_each(|inner| replace_refs(inner, plain)),
-        _ => {}
-    }
-}
-
-/// `Page_Customer` is a fine name in Rust and an odd one in a generated client.
-fn rename_pages(document: &mut Value) {
-    let text = document.to_string();
-    let mut renamed = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some((before, after)) = rest.split_once("Page_") {
-        let end = after.find(|c: char| !c.is_alphanumeric()).unwrap_or(after.len());
-        renamed.push_str(before);
-        renamed.push_str(&after[..end]);
-        renamed.push_str("Page");
-        rest = &after[end..];
-    }
-    renamed.push_str(rest);
-    *document = serde_json::from_str(&renamed).expect("only names were changed");
 }

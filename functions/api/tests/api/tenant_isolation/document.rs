@@ -1,0 +1,134 @@
+//! The API document as the tests walk it.
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::Value;
+
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub path: String,
+    pub parameters: Vec<Parameter>,
+    /// Needs no credential.
+    pub is_open: bool,
+    /// Members of the body that name something: `/pickup/location_id`, `/tag_ids/-`.
+    pub references: BTreeSet<String>,
+}
+
+pub struct Parameter {
+    pub name: String,
+    pub place: String,
+    pub is_reference: bool,
+    /// The first word that it can be.
+    pub word: Option<String>,
+}
+
+pub fn operations() -> Vec<Operation> {
+    let document = carhaul_api::openapi::document();
+    let paths = document["paths"].as_object().expect("there are paths");
+    let of_path = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().expect("a path has methods").clone();
+        let path = path.clone();
+        methods.into_iter().map(move |(method, operation)| (path.clone(), method, operation))
+    };
+    paths.iter().flat_map(of_path).map(|(path, method, it)| Operation::new(&document, path, &method, &it)).collect()
+}
+
+impl Operation {
+    fn new(document: &Value, path: String, method: &str, operation: &Value) -> Self {
+        let mut references = BTreeSet::new();
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        find_references(document, body, "", &mut references);
+        Self {
+            id: operation["operationId"].as_str().expect("every operation has a name").to_owned(),
+            method: method.to_uppercase().parse().expect("a method of HTTP"),
+            path,
+            parameters: members(&operation["parameters"]).map(|it| Parameter::new(document, it)).collect(),
+            is_open: operation["security"] == serde_json::json!([{}]),
+            references,
+        }
+    }
+
+    /// The parameters in this place: `path`, `query` or `header`.
+    pub fn parameters(&self, place: &str) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter().filter(move |parameter| parameter.place == place)
+    }
+
+    pub fn takes(&self, place: &str, name: &str) -> bool {
+        self.parameters(place).any(|parameter| parameter.name == name)
+    }
+
+    /// Where the things come from that the path names: of `/v1/orders/{order_id}/vehicles/{vehicle_id}` that is `orders`
+    /// and `vehicles`.
+    pub fn collections(&self) -> Vec<&str> {
+        let segments: Vec<&str> = self.path.split('/').collect();
+        let is_id = |segment: &str| {
+            let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            name.is_some_and(|name| self.parameters("path").any(|it| it.name == name && it.is_reference))
+        };
+        segments.windows(2).filter(|pair| is_id(pair[1])).map(|pair| pair[0]).collect()
+    }
+
+    /// The path with the id of each collection, and with a word where it takes one.
+    pub fn path_with(&self, id: impl Fn(&str) -> String) -> String {
+        let mut filled: Vec<String> = Vec::new();
+        for segment in self.path.split('/') {
+            let parameter = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            let Some(parameter) = parameter.map(|name| self.parameters("path").find(|it| it.name == name)) else {
+                filled.push(segment.to_owned());
+                continue;
+            };
+            let word = parameter.and_then(|it| it.word.clone());
+            filled.push(word.unwrap_or_else(|| id(filled.last().expect("a path starts with a slash"))));
+        }
+        filled.join("/")
+    }
+}
+
+impl Parameter {
+    fn new(document: &Value, parameter: &Value) -> Self {
+        let name = parameter["name"].as_str().expect("a parameter has a name").to_owned();
+        let mut references = BTreeSet::new();
+        find_references(document, &parameter["schema"], &format!("/{name}"), &mut references);
+        Self {
+            place: parameter["in"].as_str().expect("a parameter has a place").to_owned(),
+            is_reference: !references.is_empty(),
+            word: resolve(document, &parameter["schema"])["enum"][0].as_str().map(str::to_owned),
+            name,
+        }
+    }
+}
+
+fn members(array: &Value) -> impl Iterator<Item = &Value> {
+    array.as_array().into_iter().flatten()
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => {
+            let pointer = reference.strip_prefix('#').expect("all schemas are in this document");
+            resolve(document, document.pointer(pointer).unwrap_or_else(|| panic!("{reference} is not in the document")))
+        }
+        None => schema,
+    }
+}
+
+/// Whatever is a UUID, and whatever is called an id.
+fn find_references(document: &Value, schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+    let schema = resolve(document, schema);
+    let is_called_id = at.trim_end_matches("/-").ends_with("_id") || at.trim_end_matches("/-").ends_with("_ids");
+    let is_plain = schema["type"] == "string" || members(&schema["type"]).any(|it| it == "string");
+    if schema["format"] == "uuid" || (is_called_id && is_plain) {
+        found.insert(at.to_owned());
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        find_references(document, member, &format!("{at}/{name}"), found);
+    }
+    if schema["items"].is_object() {
+        find_references(document, &schema["items"], &format!("{at}/-"), found);
+    }
+    for part in ["oneOf", "anyOf", "allOf"] {
+        members(&schema[part]).for_each(|part| find_references(document, part, at, found));
+    }
+}

@@ -1,0 +1,182 @@
+//! An example of every operation of the API document: one that succeeds in a carrier of one's own. Where a body or a filter
+//! names a thing of the carrier, it says `$` and where such things come from: `$customers` is the id of a row of
+//! `/v1/customers`. `$word` is a word that no other carrier uses.
+
+use serde_json::{Value, json};
+
+pub struct Example {
+    pub operation: &'static str,
+    pub body: Value,
+    pub query: &'static str,
+    /// Operations on the same order that come first.
+    pub after: &'static [&'static str],
+    /// False for what cannot succeed without something that only another person has.
+    pub succeeds: bool,
+}
+
+impl Example {
+    fn new(operation: &'static str, body: Value) -> Self {
+        Self { operation, body, query: "", after: &[], succeeds: true }
+    }
+
+    fn after(mut self, operations: &'static [&'static str]) -> Self {
+        self.after = operations;
+        self
+    }
+
+    fn query(mut self, query: &'static str) -> Self {
+        self.query = query;
+        self
+    }
+}
+
+/// Query parameters that name a thing of the carrier, as operation, parameter, and where such things come from.
+pub const FILTERS: &[(&str, &str, &str)] = &[
+    ("list_orders", "customer", "customers"),
+    ("list_orders", "custom_status", "custom-statuses"),
+    ("list_orders", "dispatcher", "members"),
+    ("list_orders", "driver", "drivers"),
+    ("list_orders", "tag", "tags"),
+    ("list_orders", "trip", "trips"),
+    ("list_orders", "truck", "trucks"),
+];
+
+pub fn examples() -> Vec<Example> {
+    let nothing = |operation| Example::new(operation, Value::Null);
+    let empty = |operation| Example::new(operation, json!({}));
+    vec![
+        nothing("get_health"),
+        nothing("get_docs"),
+        nothing("get_api_document"),
+        nothing("get_me"),
+        // The tenant and who works for it.
+        Example::new("create_tenant", json!({"name": "$word", "time_zone": "America/Chicago"})),
+        nothing("get_tenant"),
+        Example::new("update_tenant", json!({"name": "$word"})),
+        nothing("get_usage"),
+        nothing("list_members"),
+        nothing("get_member"),
+        Example::new("update_member", json!({"name": "$word"})),
+        nothing("delete_member"),
+        nothing("list_invitations"),
+        Example::new("create_invitation", json!({"email": "$word@example.com", "role": "driver"})),
+        nothing("get_invitation"),
+        nothing("delete_invitation"),
+        Example { succeeds: false, ..Example::new("accept_invitation", json!({"token": "$word"})) },
+        nothing("list_api_keys"),
+        Example::new("create_api_key", json!({"name": "$word", "scopes": ["orders:read", "orders:write"]})),
+        nothing("get_api_key"),
+        nothing("revoke_api_key"),
+        // The carrier's own words.
+        nothing("list_cancel_reasons"),
+        Example::new("create_cancel_reason", json!({"label": "$word"})),
+        nothing("get_cancel_reason"),
+        Example::new("update_cancel_reason", json!({"label": "$word"})),
+        nothing("delete_cancel_reason"),
+        nothing("list_custom_statuses"),
+        Example::new(
+            "create_custom_status",
+            json!({"label": "$word", "color": "#2b8a3e", "system_status": "assigned"}),
+        ),
+        nothing("get_custom_status"),
+        Example::new("update_custom_status", json!({"label": "$word"})),
+        nothing("delete_custom_status"),
+        nothing("list_expense_categories"),
+        Example::new("create_expense_category", json!({"name": "$word"})),
+        nothing("get_expense_category"),
+        Example::new("update_expense_category", json!({"name": "$word"})),
+        nothing("delete_expense_category"),
+        nothing("list_tags"),
+        Example::new("create_tag", json!({"name": "$word", "color": "#2b8a3e"})),
+        nothing("get_tag"),
+        Example::new("update_tag", json!({"name": "$word"})),
+        nothing("delete_tag"),
+        nothing("get_notification_preferences"),
+        Example::new("replace_notification_preferences", json!({"preferences": []})),
+        nothing("list_number_sequences"),
+        Example::new("update_number_sequence", json!({"next_number": 500})),
+        nothing("list_events"),
+        // Customers and the fleet.
+        nothing("list_customers"),
+        Example::new("create_customer", json!({"type": "broker", "name": "$word"})),
+        nothing("get_customer"),
+        Example::new("update_customer", json!({"notes": "$word"})),
+        nothing("delete_customer"),
+        nothing("list_locations"),
+        Example::new(
+            "create_location",
+            json!({"type": "auction", "name": "$word", "address": "1 Auction Way", "city": "Lexington", "state": "KY",
+                "zip": "40511", "time_zone": "America/New_York"}),
+        ),
+        nothing("get_location"),
+        Example::new("update_location", json!({"notes": "$word"})),
+        nothing("delete_location"),
+        nothing("list_trucks"),
+        Example::new("create_truck", json!({"unit_number": "$word", "capacity": 3})),
+        nothing("get_truck"),
+        Example::new("update_truck", json!({"notes": "$word"})),
+        nothing("delete_truck"),
+        nothing("list_trailers"),
+        Example::new("create_trailer", json!({"unit_number": "$word", "capacity": 6})),
+        nothing("get_trailer"),
+        Example::new("update_trailer", json!({"notes": "$word"})),
+        nothing("delete_trailer"),
+        nothing("list_drivers"),
+        Example::new("create_driver", json!({"name": "$word", "user_id": "$newcomers"})),
+        nothing("get_driver"),
+        Example::new("update_driver", json!({"notes": "$word", "user_id": "$newcomers"})),
+        nothing("delete_driver"),
+        // Orders.
+        nothing("list_orders").query("include=vehicles&include=tags&include=customer&include=driver&include=counts"),
+        Example::new(
+            "create_order",
+            json!({
+                "customer_id": "$customers", "transport_type": "open", "reference": "$word",
+                "dispatcher_id": "$members", "tag_ids": ["$tags"],
+                "pickup": {"location_id": "$locations", "from": "2030-03-09T09:00:00Z", "to": "2030-03-09T17:00:00Z"},
+                "delivery": {"location_id": "$locations", "from": "2030-03-12T09:00:00Z", "to": "2030-03-12T17:00:00Z"},
+                "vehicles": [{"lot_number": "$word"}, {"lot_number": "$word"}]
+            }),
+        ),
+        nothing("get_order"),
+        Example::new(
+            "update_order",
+            json!({
+                "customer_id": "$customers", "notes": "$word", "dispatcher_id": "$members", "tag_ids": ["$tags"],
+                "custom_status_id": "$custom-statuses",
+                "pickup": {"location_id": "$locations"}, "delivery": {"location_id": "$locations"}
+            }),
+        ),
+        nothing("list_order_history"),
+        Example::new(
+            "assign_order",
+            json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers"}),
+        ),
+        empty("unassign_order"),
+        empty("pick_up_order"),
+        empty("depart_order").after(&["pick_up_order"]),
+        empty("deliver_order").after(&["pick_up_order"]),
+        Example::new("cancel_order", json!({"reason_id": "$cancel-reasons"})),
+        empty("hold_order"),
+        empty("release_order").after(&["hold_order"]),
+        empty("archive_order").after(&["cancel_order"]),
+        empty("unarchive_order").after(&["cancel_order", "archive_order"]),
+        Example::new(
+            "bulk_orders",
+            json!({"order_ids": ["$orders"], "action": {"type": "assign", "driver_id": "$drivers",
+                "truck_id": "$trucks", "trailer_id": "$trailers"}}),
+        ),
+        Example::new(
+            "bulk_orders",
+            json!({"order_ids": ["$orders"], "action": {"type": "cancel", "reason_id": "$cancel-reasons"}}),
+        ),
+        nothing("list_order_vehicles"),
+        Example::new("create_order_vehicle", json!({"lot_number": "$word"})),
+        nothing("get_order_vehicle"),
+        Example::new("update_order_vehicle", json!({"lot_number": "$word"})),
+        nothing("delete_order_vehicle"),
+        empty("pick_up_order_vehicle"),
+        empty("deliver_order_vehicle").after(&["pick_up_order"]),
+        Example::new("cancel_order_vehicle", json!({"reason_id": "$cancel-reasons"})),
+    ]
+}

@@ -1,0 +1,161 @@
+//! A carrier with one of everything, made with the examples.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::document::Operation;
+use super::examples::{Example, examples};
+use crate::support::{Carrier, Client, Reply, TestApp, id};
+
+/// What `create` makes of it, in an order in which everything exists that the next one names.
+const COLLECTIONS: [(&str, &str); 12] = [
+    ("customers", "create_customer"),
+    ("locations", "create_location"),
+    ("trucks", "create_truck"),
+    ("trailers", "create_trailer"),
+    ("drivers", "create_driver"),
+    ("custom-statuses", "create_custom_status"),
+    ("tags", "create_tag"),
+    ("expense-categories", "create_expense_category"),
+    ("cancel-reasons", "create_cancel_reason"),
+    ("invitations", "create_invitation"),
+    ("api-keys", "create_api_key"),
+    ("orders", "create_order"),
+];
+
+pub struct Scene {
+    pub carrier: Carrier,
+    /// The newest id of each collection.
+    ids: BTreeMap<String, String>,
+    /// All ids, and the word that stands in all names.
+    pub secrets: Vec<String>,
+    pub api_key: String,
+    word: String,
+    words: AtomicUsize,
+}
+
+impl Scene {
+    /// With another one of everything, so that its lists have a second page.
+    pub async fn with_two_pages(app: &TestApp) -> Self {
+        let mut scene = Self::set(app).await;
+        for (collection, create) in COLLECTIONS {
+            scene.create(collection, create).await;
+            if collection == "drivers" {
+                scene.add_member(app, "newcomers", "driver").await;
+            }
+        }
+        scene
+    }
+
+    pub async fn set(app: &TestApp) -> Self {
+        let carrier = app.carrier().await;
+        let word = Uuid::now_v7().simple().to_string()[20..].to_owned();
+        let secrets = vec![carrier.id.to_string(), word.clone()];
+        let api_key = String::new();
+        let mut scene = Self { carrier, ids: BTreeMap::new(), secrets, api_key, word, words: AtomicUsize::new(0) };
+        scene.add_member(app, "members", "dispatcher").await;
+        for (collection, create) in COLLECTIONS {
+            if collection == "drivers" {
+                scene.add_member(app, "newcomers", "driver").await;
+            }
+            scene.create(collection, create).await;
+        }
+        scene.finish_orders(app).await;
+        scene.add_member(app, "newcomers", "driver").await;
+        scene
+    }
+
+    pub fn owner(&self) -> &Client {
+        &self.carrier.owner
+    }
+
+    pub fn id(&self, collection: &str) -> String {
+        self.ids.get(collection).unwrap_or_else(|| panic!("no carrier of this test has {collection}")).clone()
+    }
+
+    /// Sends an example as the owner, with ids of this carrier.
+    pub async fn send(&self, operation: &Operation, example: &Example) -> Reply {
+        let path = operation.path_with(|collection| self.id(collection));
+        send(self.owner(), operation, &path, example.query, self.fill(&example.body, |at| self.id(at))).await
+    }
+
+    /// The body with an id for each `$collection`, and a new word for each `$word`.
+    pub fn fill(&self, body: &Value, id: impl Fn(&str) -> String) -> Value {
+        self.fill_member(body, &id)
+    }
+
+    fn fill_member(&self, value: &Value, id: &dyn Fn(&str) -> String) -> Value {
+        match value {
+            Value::String(text) => match text.strip_prefix('$') {
+                None => value.clone(),
+                Some(rest) => rest.strip_prefix("word").map_or_else(|| id(rest), |end| self.next_word() + end).into(),
+            },
+            Value::Array(items) => items.iter().map(|item| self.fill_member(item, id)).collect(),
+            Value::Object(members) => {
+                let members = members.iter().map(|(name, member)| (name.clone(), self.fill_member(member, id)));
+                Value::Object(members.collect())
+            }
+            _ => value.clone(),
+        }
+    }
+
+    /// Where a list's search finds this carrier's rows.
+    pub fn word(&self) -> &str {
+        &self.word
+    }
+
+    fn next_word(&self) -> String {
+        format!("{}-{}", self.word, self.words.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn create(&mut self, collection: &str, operation: &str) {
+        let example = examples().into_iter().find(|it| it.operation == operation).expect("it has an example");
+        let body = self.fill(&example.body, |at| self.id(at));
+        let row = self.owner().post(&format!("/v1/{collection}"), body).await.expect(201);
+        self.add(collection, id(&row));
+        for vehicle in row["vehicles"].as_array().into_iter().flatten() {
+            self.add("vehicles", id(vehicle));
+        }
+        if let Some(key) = row["key"].as_str() {
+            key.clone_into(&mut self.api_key);
+        }
+    }
+
+    async fn add_member(&mut self, app: &TestApp, collection: &str, role: &str) {
+        let member = app.member(&self.carrier, role).await;
+        self.add(collection, member.user_id.expect("a member is a person").to_string());
+    }
+
+    fn add(&mut self, collection: &str, id: String) {
+        self.secrets.push(id.clone());
+        self.ids.insert(collection.to_owned(), id);
+    }
+
+    /// Orders are assigned, on a trip and in a status of the carrier's own, so that every filter finds one.
+    async fn finish_orders(&mut self, app: &TestApp) {
+        self.add("trips", Uuid::now_v7().to_string());
+        let order = format!("/v1/orders/{}", self.id("orders"));
+        for (method, path) in [("assign_order", "/assign"), ("update_order", "")] {
+            let example = examples().into_iter().find(|it| it.operation == method).expect("it has an example");
+            let body = self.fill(&example.body, |at| self.id(at));
+            let path = format!("{order}{path}");
+            let reply = match method {
+                "update_order" => self.owner().patch(&path, body).await,
+                _ => self.owner().post(&path, body).await,
+            };
+            reply.expect(200);
+        }
+        app.run(&format!("UPDATE orders SET trip_id = '{}' WHERE id = '{}'", self.id("trips"), self.id("orders")))
+            .await;
+    }
+}
+
+/// Sends a request of this operation, of whatever version is there.
+pub async fn send(client: &Client, operation: &Operation, path: &str, query: &str, body: Value) -> Reply {
+    let headers: &[(&str, &str)] = if operation.takes("header", "If-Match") { &[("if-match", "*")] } else { &[] };
+    let body = Some(body).filter(|body| !body.is_null());
+    client.send(operation.method.clone(), &format!("{path}?{query}"), headers, body).await
+}
