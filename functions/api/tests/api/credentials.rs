@@ -136,7 +136,7 @@ async fn while_the_issuer_is_down_known_keys_serve_and_unknown_ones_are_refused_
     carrier.owner.get("/v1/customers").await.expect(200);
     app.issuer.stop().await;
     carrier.owner.get("/v1/customers").await.expect(200);
-    let cold = carrier.owner.through(&app.another_instance());
+    let cold = carrier.owner.through(&app.cold_instance());
     let refused = cold.get("/v1/customers").await;
     assert!(retry_after(&refused) >= 0);
     refused.refused(503, "unavailable");
@@ -155,7 +155,7 @@ async fn tokens_after_a_rotation_of_keys_are_good_and_of_withdrawn_keys_on_a_new
     rotated.get("/v1/customers").await.expect(200);
     carrier.owner.get("/v1/customers").await.expect(200);
     app.issuer.withdraw_old_keys();
-    let elsewhere = app.another_instance();
+    let elsewhere = app.cold_instance();
     rotated.through(&elsewhere).get("/v1/customers").await.expect(200);
     carrier.owner.through(&elsewhere).get("/v1/customers").await.refused(401, "unauthenticated");
 }

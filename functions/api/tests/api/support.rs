@@ -25,13 +25,17 @@ pub const ORIGIN: &str = "https://app.example.com";
 #[derive(Clone)]
 pub struct Instance {
     router: Router,
+    verifier: TokenVerifier,
 }
 
 impl Instance {
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
-        let verifier = TokenVerifier::new(oidc, clock.clone());
-        let app = App { db: Db::with_options(options), verifier, clock };
-        Self { router: app::service(app, &[ORIGIN.to_owned()]) }
+        Self::with_verifier(options, TokenVerifier::new(oidc, clock.clone()), clock)
+    }
+
+    fn with_verifier(options: PgConnectOptions, verifier: TokenVerifier, clock: Clock) -> Self {
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), clock };
+        Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
@@ -66,7 +70,14 @@ impl TestApp {
     }
 
     /// Another instance of the same function, with a connection of its own.
+    /// It has read the issuer's keys already, so that hundreds of them do not ask for them at once.
     pub fn another_instance(&self) -> Instance {
+        let verifier = self.instance.verifier.clone();
+        Instance::with_verifier(self.database.options("carhaul_api"), verifier, Clock::system())
+    }
+
+    /// One that has read nothing yet.
+    pub fn cold_instance(&self) -> Instance {
         Instance::new(self.database.options("carhaul_api"), &oidc(&self.issuer), Clock::system())
     }
 

@@ -100,13 +100,13 @@ pub const INSERT_VEHICLES: &str = "INSERT INTO order_vehicles (tenant_id, id, or
 /// Writes the INSERT of history rows.
 pub fn push_history(sql: &mut Sql, steps: Vec<serde_json::Value>) {
     sql.push(
-        "INSERT INTO status_history (tenant_id, order_id, vehicle_id, from_status, to_status, at, actor_id, reason, \
+        "INSERT INTO status_history (tenant_id, id, order_id, vehicle_id, from_status, to_status, at, actor_id, reason, \
          cancel_reason_id) \
-         SELECT app.tenant_id(), h.order_id, h.vehicle_id, h.from_status, h.to_status, coalesce(h.at, now()), \
+         SELECT app.tenant_id(), h.id, h.order_id, h.vehicle_id, h.from_status, h.to_status, coalesce(h.at, now()), \
          app.actor_id(), h.reason, h.cancel_reason_id FROM jsonb_to_recordset(",
     );
     sql.push_bind(Json(steps)).push(
-        ") AS h (order_id uuid, vehicle_id uuid, from_status text, to_status text, at timestamptz, reason text, \
+        ") AS h (id uuid, order_id uuid, vehicle_id uuid, from_status text, to_status text, at timestamptz, reason text, \
              cancel_reason_id uuid)",
     );
 }
@@ -136,6 +136,8 @@ pub fn steps(order_id: OrderId, moves: &Moves) -> Vec<serde_json::Value> {
         .iter()
         .map(|step| {
             json!({
+                // Ids that are made one after the other sort like that, also within a millisecond.
+                "id": Uuid::now_v7(),
                 "order_id": order_id,
                 "vehicle_id": step.vehicle_id,
                 "from_status": step.from,

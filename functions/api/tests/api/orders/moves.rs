@@ -39,6 +39,23 @@ async fn an_order_goes_its_way_from_new_to_archived() {
 }
 
 #[tokio::test]
+async fn the_history_has_the_steps_in_their_order_also_when_one_action_takes_two() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    for _ in 0..5 {
+        let order = create_order(&owner).await;
+        let driver = create_driver(&owner, None).await;
+        owner.post(&path(&order, "/assign"), json!({"driver_id": driver})).await.expect(200);
+        owner.post(&path(&order, "/pickup"), json!({})).await.expect(200);
+        owner.post(&path(&order, "/deliver"), json!({})).await.expect(200);
+        let history = owner.get(&path(&order, "/history")).await.expect(200);
+        let of_order = history["data"].as_array().unwrap().iter().filter(|entry| entry["vehicle_id"].is_null());
+        let steps: Vec<_> = of_order.map(|entry| entry["to_status"].as_str().unwrap()).collect();
+        assert_eq!(steps, ["new", "assigned", "picked_up", "in_transit", "delivered"]);
+    }
+}
+
+#[tokio::test]
 async fn illegal_moves_are_refused_with_the_legal_ones() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
