@@ -13,7 +13,7 @@ DEMO_USER = dispatch
 endif
 MINUTES ?= 15
 ORDERS ?= 1000000
-SECONDS ?= 3
+SECONDS ?= 2
 
 .PHONY: bench openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
@@ -59,7 +59,7 @@ test-db: ## Start a database for cargo test, and print its environment
 test-db-down: ## Stop that database
 	@$(VENV_PYTHON) -m local.checks stop-database
 
-bench: ## Measure against the targets (ORDERS=1000000 SECONDS=3)
+bench: ## Measure against the targets (ORDERS=1000000 SECONDS=2)
 	@$(TOOLS)
 	@$(VENV_PYTHON) -m local.benchmark $(ORDERS) $(SECONDS)
 

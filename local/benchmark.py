@@ -98,7 +98,7 @@ def _prepare_peer(stack):
     return bootstrap
 
 
-def main(orders="1000000", seconds="3"):
+def main(orders="1000000", seconds="2"):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if not orders.isdigit() or int(orders) < 1000 or not seconds.isdigit() or int(seconds) < 1:

@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 ISSUER, AUDIENCE = os.environ["OIDC_ISSUER"], os.environ["OIDC_AUDIENCE"]
 KEYS = jwt.PyJWKClient(os.environ["JWKS_URL"])
+# The statement as the function sends it, which asks for one row more than the page has.
 SQL = os.environ["SQL"]
+LIMIT = 50
 connection = psycopg.connect(os.environ["DSN"], autocommit=True, prepare_threshold=0, cursor_factory=psycopg.RawCursor)
 
 
@@ -107,12 +109,13 @@ app = FastAPI()
 
 
 @app.get("/v1/orders")
-async def list_orders(subject: str = Depends(subject), tenant_id: uuid.UUID | None = Header(None), limit: int = 50) -> Page:
-    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4(), limit + 1]
+async def list_orders(subject: str = Depends(subject), tenant_id: uuid.UUID | None = Header(None)) -> Page:
+    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4()]
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL, arguments).fetchall()
     orders = [order(row) for row in rows if row["id"]]
-    return Page.model_construct(data=orders[:limit], next_cursor=str(orders[limit - 1].id) if len(orders) > limit else None)
+    next_cursor = str(orders[LIMIT - 1].id) if len(orders) > LIMIT else None
+    return Page.model_construct(data=orders[:LIMIT], next_cursor=next_cursor)
 
 
 handler = Mangum(app, lifespan="off")

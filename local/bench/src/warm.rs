@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::statement::Listener;
 
 /// An odd number, of which the middle counts. What is compared takes turns, so that a noisy minute hits both sides.
-pub const ROUNDS: u32 = 3;
+pub const ROUNDS: u32 = 5;
 
 /// What the dispatch list costs.
 pub struct ListCost {
