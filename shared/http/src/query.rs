@@ -1,4 +1,5 @@
-//! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`.
+//! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`. One without a value
+//! is refused: a filter that a client means and fails to fill in must not list everything.
 
 use axum::extract::FromRequestParts;
 use carhaul_core::base::error::Error;
@@ -9,11 +10,18 @@ use crate::problem::Failure;
 
 pub struct Query<T>(pub T);
 
+/// What is left of a search when its field is empty.
+const MAY_BE_EMPTY: &str = "q";
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let query = parts.uri.query().unwrap_or_default();
+        let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
+        if let Some((name, _)) = pairs.into_iter().find(|(name, value)| value.is_empty() && name != MAY_BE_EMPTY) {
+            return Err(Error::invalid(name, "must not be empty; leave it out instead").into());
+        }
         let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
         serde_path_to_error::deserialize(pairs)
             .map(Self)

@@ -205,3 +205,15 @@ async fn bad_queries_name_their_parameter() {
         assert_eq!(scene.owner().get(&format!("/v1/orders?{query}")).await.invalid_fields(), [parameter], "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_filter_without_a_value_is_refused_and_a_search_without_words_is_none() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    for filter in ["truck", "pickup_state", "pickup_date_from", "driver", "late"] {
+        for query in [format!("{filter}="), format!("sort=number&{filter}")] {
+            assert_eq!(owner.get(&format!("/v1/orders?{query}")).await.invalid_fields(), [filter], "{query}");
+        }
+    }
+    owner.get("/v1/orders?q=").await.expect(200);
+}

@@ -69,6 +69,12 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
         "23503" => Error::invalid(format!("/{}", field(refusal)), "there is no such thing in your carrier"),
         // check_violation, not_null_violation
         "23514" | "23502" => Error::invalid(format!("/{}", field(refusal)), "is not allowed"),
+        // string_data_right_truncation, numeric_value_out_of_range, datetime_field_overflow, character_not_in_repertoire,
+        // untranslatable_character: the types of the core refuse such values with the field's name; this is for what
+        // slips through.
+        "22001" | "22003" | "22008" | "22021" | "22P05" => {
+            Error::invalid("", "a value is too long, out of range or has characters that cannot be stored")
+        }
         // lock_not_available (lock_timeout), deadlock_detected, serialization_failure
         "55P03" | "40P01" | "40001" => Error::conflict("busy", "another request is changing the same thing; try again"),
         // query_canceled (statement_timeout), too_many_connections
