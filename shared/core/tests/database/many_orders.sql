@@ -2,7 +2,7 @@
 -- unremarkable. Triggers and foreign keys are off, so there are no events.
 BEGIN;
 SET LOCAL session_replication_role = replica;
-CREATE FUNCTION pg_temp.nth(kind text, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE
+CREATE OR REPLACE FUNCTION pg_temp.nth(kind text, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN md5('$tenant' || kind || n)::uuid;
 
 INSERT INTO customers (tenant_id, id, type, name)
