@@ -30,8 +30,8 @@ impl App {
 
 /// The whole service.
 pub fn service(app: App, cors_origins: &[String]) -> Router {
-    let (router, _) = routes::all().split_for_parts();
-    router
+    routes::all()
+        .into_router()
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(middleware::from_fn_with_state(app.db.clone(), envelope::wrap))

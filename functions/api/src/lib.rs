@@ -3,4 +3,5 @@
 pub mod app;
 pub mod docs;
 pub mod openapi;
+pub mod router;
 pub mod routes;

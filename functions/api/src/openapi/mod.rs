@@ -53,8 +53,7 @@ const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/acc
 /// The document as the code has it now.
 pub fn document() -> Value {
     let mut api = Base::openapi();
-    let (_, from_routes) = routes::all().split_for_parts();
-    api.merge(from_routes);
+    api.merge(routes::all().document());
     let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
     schemas::tidy(&mut document);
     document["components"]["securitySchemes"] = json!({

@@ -1,3 +1,5 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::api_keys::{self, ApiKey, ApiKeyId, IssuedApiKey, NewApiKey};
 use carhaul_core::base::page::{Limit, Page};
@@ -8,14 +10,12 @@ use carhaul_http::body::Post;
 use carhaul_http::query::{Path, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Outcome;
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, revoke))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(list, create)).routes(routes!(get, revoke))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,3 +1,5 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::page::Limit;
 use carhaul_core::events::{self, After, Events, Topic};
@@ -6,14 +8,12 @@ use carhaul_http::answer::Answer;
 use carhaul_http::query::Query;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Outcome;
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(list))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,15 +1,15 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::me::{self, Me};
 use carhaul_http::actor::SignedIn;
 use carhaul_http::answer::Answer;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Outcome;
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(get))
 }
 
 /// Tell who you are and which carriers you work for. Your first call makes you known.

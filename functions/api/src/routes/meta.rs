@@ -1,20 +1,20 @@
 //! The service about itself: health, the API document, the reference page.
 
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use carhaul_http::answer::Answer;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Outcome;
 use crate::app::App;
 use crate::{docs, openapi};
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(api_document)).routes(routes!(reference))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(health)).routes(routes!(api_document)).routes(routes!(reference))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -15,19 +15,17 @@ mod tenants;
 mod trailers;
 mod trucks;
 
+use crate::router::Routes;
 use carhaul_core::base::error::Result;
 use carhaul_http::answer::Answer;
 use carhaul_http::problem::Failure;
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
-
-use crate::app::App;
 
 /// What every handler returns.
 pub type Outcome = Result<Answer, Failure>;
 
-pub fn all() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn all() -> Routes {
+    Routes::new()
         .merge(meta::router())
         .merge(api_keys::router())
         .merge(customers::router())

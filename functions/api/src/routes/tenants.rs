@@ -1,3 +1,5 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::tenants::{self, NewTenant, Tenant, TenantPatch, Usage};
@@ -5,14 +7,12 @@ use carhaul_http::actor::{Caller, SignedIn};
 use carhaul_http::answer::Answer;
 use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Outcome;
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(get, update)).routes(routes!(usage))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(create)).routes(routes!(get, update)).routes(routes!(usage))
 }
 
 /// Create a carrier and become its owner. Send an Idempotency-Key, so that a repeated request makes no second one.

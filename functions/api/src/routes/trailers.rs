@@ -1,3 +1,5 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::page::{Limit, Page};
 use carhaul_core::equipment::EquipmentFilter;
@@ -10,14 +12,12 @@ use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::{Path, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Outcome, deleted};
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -7,6 +7,7 @@ mod notification_preferences;
 mod number_sequences;
 mod tags;
 
+use crate::router::Routes;
 use axum::extract::State;
 use carhaul_core::base::page::Limit;
 use carhaul_core::lookups::{self, Lookup};
@@ -17,14 +18,13 @@ use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::{Path, Query};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use super::{Outcome, deleted};
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn router() -> Routes {
+    Routes::new()
         .merge(cancel_reasons::router())
         .merge(custom_statuses::router())
         .merge(expense_categories::router())
@@ -48,9 +48,9 @@ struct ListQuery {
 /// Writes the routes of one [`Lookup`].
 macro_rules! lookup_routes {
     ($kind:ident, $new:ident, $patch:ident, $path:literal, $one:literal, $many:literal, $words:literal, $delete:literal) => {
-        pub fn router() -> utoipa_axum::router::OpenApiRouter<crate::app::App> {
-            use utoipa_axum::routes;
-            utoipa_axum::router::OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+        pub fn router() -> crate::router::Routes {
+            use crate::router::routes;
+            crate::router::Routes::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
         }
 
         #[utoipa::path(get, path = $path, operation_id = concat!("list_", $many), tag = "lookups",

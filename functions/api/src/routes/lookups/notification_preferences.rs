@@ -1,16 +1,16 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::lookups::notification_preferences::{self, NotificationPreferences};
 use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
 use carhaul_http::body::Json;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::routes::Outcome;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get, replace))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(get, replace))
 }
 
 /// Tell who is notified of what, and how.

@@ -1,3 +1,5 @@
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::page::Page;
 use carhaul_core::lookups::number_sequences::{self, NumberKind, NumberSequence, NumberSequencePatch};
@@ -6,14 +8,12 @@ use carhaul_http::answer::Answer;
 use carhaul_http::body::Json;
 use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::Path;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::routes::Outcome;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(update))
+pub fn router() -> Routes {
+    Routes::new().routes(routes!(list)).routes(routes!(update))
 }
 
 /// List where the numbers of orders, trips and invoices go on.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::error::Error;
 use carhaul_core::identity::actor::Actor;
@@ -16,14 +18,12 @@ use carhaul_http::problem::Problem;
 use carhaul_http::query::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::routes::Outcome;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn router() -> Routes {
+    Routes::new()
         .routes(routes!(bulk))
         .routes(routes!(assign))
         .routes(routes!(unassign))

@@ -4,6 +4,8 @@ mod actions;
 mod list;
 mod vehicles;
 
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::{self, HistoryEntry, NewOrder, Order, OrderId, OrderPatch, actions as moves};
@@ -14,15 +16,13 @@ use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub(crate) use self::list::Included;
 use super::Outcome;
 use crate::app::App;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list::list, create))
         .routes(routes!(get, update))
         .routes(routes!(history))

@@ -1,5 +1,7 @@
 //! The vehicles on an order. They are guarded by the order's version: `If-Match` takes the ETag of the order.
 
+use crate::router::Routes;
+use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
@@ -13,14 +15,12 @@ use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::routes::Outcome;
 
-pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+pub fn router() -> Routes {
+    Routes::new()
         .routes(routes!(list, create))
         .routes(routes!(get, update, delete))
         .routes(routes!(pickup))
