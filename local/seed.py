@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import requests
 
-from local import demo, postgres, users
+from local import demo, users
 from local.console import Problem, Ticker, note
 
 # How many orders end in which state, oldest first; the moves in between are made one after the other.
@@ -72,7 +72,7 @@ class Api:
 
 def _bluegrass(stack, owner):
     carrier = owner.post("/v1/tenants", demo.CARRIER, "carrier")
-    _upgrade(stack, carrier["id"])
+    users.upgrade(stack, carrier["id"])
     roles = {"admin": "admin", "dispatch": "dispatcher", "accountant": "accountant", "driver": "driver"}
     members = {user: _join(owner, user, role) for user, role in roles.items()}
     today = _first_day(carrier)
@@ -88,7 +88,7 @@ def _bluegrass(stack, owner):
 
 def _sunbelt(stack, owner):
     carrier = owner.post("/v1/tenants", demo.RIVAL, "carrier")
-    _upgrade(stack, carrier["id"])
+    users.upgrade(stack, carrier["id"])
     today = _first_day(carrier)
     fleet = {
         "customers": owner.create("/v1/customers", _customers()[:2]),
@@ -116,12 +116,6 @@ def _join(owner, user, role):
                  or owner.post("/v1/invitations", invited, f"invite-{user}-again")["token"])
         member.post("/v1/invitations/accept", {"token": token}, "accept")
     return me["id"]
-
-
-def _upgrade(stack, carrier):
-    """The plan is billing's to change, and billing has no part in a demo."""
-    with postgres.connect(stack) as connection, connection.cursor() as cursor:
-        cursor.execute("UPDATE tenants SET plan = 'pro' WHERE id = %s", [carrier])
 
 
 def _customers():

@@ -60,11 +60,27 @@ def token(stack, user):
     """An ID token, which unlike an access token names the e-mail address that invitations are sent to."""
     if user not in EMAILS:
         raise Problem(f"There is no demo user {user}; there are {', '.join(EMAILS)}.")
+    return _sign_in(stack, EMAILS[user])
+
+
+def newcomer(stack, email):
+    """A token of somebody new, for tests that need a user of their own."""
+    _create(ministack.client(stack, "cognito-idp"), deploy.outputs(stack)["UserPoolId"], email)
+    return _sign_in(stack, email)
+
+
+def upgrade(stack, carrier):
+    """To the plan pro. That is billing's to do, and billing has no part in a demo or a test."""
+    with postgres.connect(stack) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE tenants SET plan = 'pro' WHERE id = %s", [carrier])
+
+
+def _sign_in(stack, email):
     found = deploy.outputs(stack)
     if "UserPoolClientId" not in found:
         raise Problem(f"Tokens come from the issuer of this deployment, {found['OidcIssuer']}.")
     answer = ministack.client(stack, "cognito-idp").initiate_auth(
         ClientId=found["UserPoolClientId"], AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": EMAILS[user], "PASSWORD": PASSWORD},
+        AuthParameters={"USERNAME": email, "PASSWORD": PASSWORD},
     )
     return answer["AuthenticationResult"]["IdToken"]
