@@ -1,9 +1,9 @@
 //! A warm instance: against `pgbench`, against itself with fewer orders, and what it uses.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use carhaul_testkit::Usage;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -13,7 +13,7 @@ use crate::function::{Function, LARGEST, Latencies, Request, World, median};
 use crate::pgbench::Script;
 use crate::report::{self, Report};
 use crate::settings::Settings;
-use crate::statement::Listener;
+use crate::statement::{Listener, Statement};
 
 /// An odd number, of which the middle counts. What is compared takes turns, so that a noisy minute hits both sides.
 pub const ROUNDS: u32 = 5;
@@ -42,9 +42,8 @@ pub async fn against_pgbench(
         ("get", Request::get(get)),
         ("create", create.with("idempotency-key", key.as_str())),
     ] {
-        let (statements, answer) = listener.statements(&request).await?;
-        let fresh: Vec<String> =
-            if name == "create" { ids(&answer).chain([key.clone()]).collect() } else { Vec::new() };
+        let (statements, _) = listener.statements(&request).await?;
+        let fresh = if name == "create" { fresh_ids(&statements, &key) } else { Vec::new() };
         let script = Script::of(&statements, &fresh);
         let request = |_: usize| renewed(&request);
         function.repeat(Duration::from_millis(500), request).await?;
@@ -139,8 +138,13 @@ fn renewed(request: &Request) -> Request {
     request
 }
 
-/// The ids of an order and its vehicles.
-fn ids(order: &Value) -> impl Iterator<Item = String> {
-    let vehicles = order["vehicles"].as_array().into_iter().flatten();
-    std::iter::once(order).chain(vehicles).filter_map(|row| row["id"].as_str().map(str::to_owned))
+/// What a repetition of these statements must not repeat: the request's key, and the UUIDv7s that the function made for it.
+fn fresh_ids(statements: &[Statement], key: &str) -> Vec<String> {
+    let milliseconds = |id: &str| id.parse::<Uuid>().ok().map(|id| (id.as_u128() >> 80) as i64);
+    let now = milliseconds(key).unwrap_or_default();
+    let values = statements.iter().flat_map(|statement| &statement.parameters).filter_map(|p| p.value.as_deref());
+    let words = values.flat_map(|value| value.split(|c: char| !(c.is_ascii_hexdigit() || c == '-')));
+    let new = words.filter(|word| milliseconds(word).is_some_and(|made| (made - now).abs() < 60_000));
+    let ids: BTreeSet<&str> = new.chain([key]).collect();
+    ids.into_iter().map(str::to_owned).collect()
 }
