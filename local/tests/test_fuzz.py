@@ -3,7 +3,7 @@ that the document allows and with input that it does not. No 5xx, no undocumente
 schema does not allow, nothing accepted that should be refused.
 
 The requests are the same in every run (fuzz.toml). They are sent as the owner of a carrier made for this, which has one of
-everything, so that ids in paths and bodies can be real ones: Schemathesis reuses those that it meets in answers.
+everything, so that ids in paths and bodies can be real ones.
 """
 
 import json
@@ -61,7 +61,8 @@ def examples(owner, base_url):
         answer = owner.post(base_url + path, json=body)
         assert answer.status_code == 201, f"the example of {name} is refused: {answer.text}"
         made[name] = answer.json()["id"]
-    return made
+    order = owner.get(f"{base_url}/v1/orders/{made['orders']}").json()
+    return made | {"vehicles": order["vehicles"][0]["id"]}
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +87,20 @@ def narrowed(document, tenant, known):
     document = json.loads(json.dumps(document))
     schemas = document["components"]["schemas"]
     ids = {schema: {"type": "string", "format": "uuid", "enum": [known[name]]} for schema, name in REFERENCES.items()}
-    zones = {"type": "string", "enum": ["America/New_York", "America/Phoenix", "UTC"]}
+    words = {
+        "TimeZone": {"type": "string", "enum": ["America/New_York", "America/Phoenix", "UTC"]},
+        "Moment": {"type": "string", "enum": ["2026-01-05T08:00:00Z", "2026-01-05T17:00:00-05:00", "2026-01-07T12:00:00Z"]},
+    }
     headers = {"Tenant-Id": {"type": "string", "enum": [tenant]}, "If-Match": {"type": "string", "enum": ["*"]}}
     for name in requested(document):
-        schemas[name] = replaced(schemas[name], ids | {"TimeZone": zones})
-    for item in document["paths"].values():
+        schemas[name] = replaced(schemas[name], ids | words)
+    for path, item in document["paths"].items():
+        segments = path.split("/")
+        from_path = {name[1:-1]: known.get(of) for of, name in zip(segments, segments[1:]) if name.startswith("{")}
         for operation in item.values():
             for parameter in operation["parameters"]:
+                if parameter["in"] == "path" and from_path[parameter["name"]]:
+                    parameter["schema"] = {"type": "string", "format": "uuid", "enum": [from_path[parameter["name"]]]}
                 parameter["schema"] = headers.get(parameter["name"], parameter["schema"])
     return document
 

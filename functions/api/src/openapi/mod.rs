@@ -140,7 +140,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         });
     }
     for (_, response) in responses {
-        if response["description"] == "" {
+        if response["description"].as_str().is_none_or(str::is_empty) {
             response["description"] = json!("Done");
         }
     }
