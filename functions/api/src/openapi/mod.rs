@@ -133,6 +133,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}),
         );
     }
+    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query" && parameter["name"] != "q") {
+        // The extractor refuses a parameter without a value.
+        if parameter["schema"] == json!({"type": "string"}) {
+            parameter["schema"]["minLength"] = json!(1);
+        }
+    }
     let responses = operation["responses"].as_object_mut().expect("every operation answers");
     for (status, description) in errors {
         responses.entry(status.to_string()).or_insert_with(|| {
