@@ -222,6 +222,17 @@ impl Client {
         self.send(Method::POST, path, &[("idempotency-key", key)], Some(body)).await
     }
 
+    /// As a client does whom a crowd has kept waiting: on a 503 the same request again, under the same key.
+    pub async fn post_patiently(&self, path: &str, key: &str, body: Value) -> Reply {
+        for _ in 0..5 {
+            let reply = self.post_once(path, key, body.clone()).await;
+            if reply.status != StatusCode::SERVICE_UNAVAILABLE {
+                return reply;
+            }
+        }
+        self.post_once(path, key, body).await
+    }
+
     /// A PATCH of whatever version is there.
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         self.send(Method::PATCH, path, &[("if-match", "*")], Some(body)).await

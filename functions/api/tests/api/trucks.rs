@@ -150,7 +150,8 @@ async fn of_a_hundred_trucks_created_at_once_at_the_limit_minus_one_exactly_one_
         let client = carrier.owner.through(&app.another_instance());
         for n in 0..10 {
             let client = client.clone();
-            creations.spawn(async move { client.post("/v1/trucks", a_truck(&format!("T-{instance}-{n}"))).await });
+            let unit = format!("T-{instance}-{n}");
+            creations.spawn(async move { client.post_patiently("/v1/trucks", &unit, a_truck(&unit)).await });
         }
     }
     let replies = creations.join_all().await;

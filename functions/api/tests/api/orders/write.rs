@@ -233,10 +233,10 @@ async fn a_hundred_concurrent_orders_at_limit_minus_one_give_exactly_one() {
     for _ in 0..29 {
         carrier.owner.post("/v1/orders", an_order(&customer)).await.expect(201);
     }
-    let attempts = (0..100).map(|_| {
+    let attempts = (0..100).map(|n| {
         let client = carrier.owner.through(&app.another_instance());
         let new = an_order(&customer);
-        tokio::spawn(async move { client.post("/v1/orders", new).await })
+        tokio::spawn(async move { client.post_patiently("/v1/orders", &format!("attempt {n}"), new).await })
     });
     let mut created = 0;
     for attempt in attempts.collect::<Vec<_>>() {
