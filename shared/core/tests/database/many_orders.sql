@@ -4,6 +4,9 @@ BEGIN;
 SET LOCAL session_replication_role = replica;
 CREATE OR REPLACE FUNCTION pg_temp.nth(kind text, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN md5('$tenant' || kind || n)::uuid;
+-- As UUIDv7s come: in the order in which the rows lie on disk.
+CREATE OR REPLACE FUNCTION pg_temp.nth_order(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE
+RETURN (lpad(to_hex(1700000000000 + n * 3600000::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid;
 
 INSERT INTO customers (tenant_id, id, type, name)
 SELECT '$tenant', pg_temp.nth('customer', n), (ARRAY['broker', 'dealer', 'auction', 'private'])[1 + n % 4], 'Customer ' || n
@@ -20,7 +23,7 @@ INSERT INTO orders (tenant_id, id, number, reference, status, billing_status, on
     pickup_city, pickup_state, pickup_zip, pickup_time_zone, pickup_from, pickup_to,
     delivery_city, delivery_state, delivery_zip, delivery_time_zone, delivery_from, delivery_to,
     price, currency, payment_method, payment_term, has_pod, vehicle_count, is_inoperable, updated_at)
-SELECT '$tenant', pg_temp.nth('order', n), n, 'LOAD-' || n,
+SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
     CASE WHEN n % 200 = 0 THEN 'new' WHEN n % 100 = 1 THEN 'assigned' WHEN n % 100 = 2 THEN 'picked_up'
          WHEN n % 100 = 3 THEN 'in_transit' WHEN n % 20 = 4 THEN 'cancelled' ELSE 'delivered' END,
     CASE WHEN n % 50 = 0 THEN 'unbilled' WHEN n % 50 = 1 THEN 'invoiced' WHEN n % 100 = 2 THEN 'partially_paid' ELSE 'paid' END,

@@ -304,7 +304,7 @@ async fn every_sort_of_the_order_list_walks_an_index_from_any_page() {
             .await
         };
         cases.push(Case { name, sql: sql(&first).await, arguments: Vec::new(), uses });
-        let after = [argument, "'80000000-0000-0000-0000-000000000000'"];
+        let after = [argument, "'019431a9-d000-7000-8000-000000000000'"];
         let arguments = after.into_iter().filter(|a| !a.is_empty()).map(str::to_owned).collect();
         cases.push(Case { name, sql: sql(&second).await, arguments, uses });
     }
