@@ -94,7 +94,7 @@ CREATE TABLE orders (
 -- The planner does not know for which carrier it plans. Most carriers are small, and what is best for the average one would
 -- sort all orders of a large one to show a page: let it think of carriers as large, where walking an index in order wins
 -- and costs a small one nothing.
-ALTER TABLE orders ALTER COLUMN tenant_id SET (n_distinct = 100);
+ALTER TABLE orders ALTER COLUMN tenant_id SET (n_distinct = 10);
 
 -- One index for each way the list is walked: a filter that dispatchers live in, then the order of the page. The id is a
 -- UUIDv7, so it is also the order of creation.
