@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+use crate::platform::crypto::random_token;
 
 /// Tells our keys from JWTs, and from other services' keys where a secret scanner finds one.
 pub const PREFIX: &str = "chk_";
 
-const SECRET_BYTES: usize = 32;
-/// 32 bytes in base64url without padding.
+/// A random token: 32 bytes in base64url without padding.
 const SECRET_CHARS: usize = 43;
 const CHECKSUM_CHARS: usize = 6;
 const LENGTH: usize = PREFIX.len() + SECRET_CHARS + CHECKSUM_CHARS;
@@ -28,9 +28,7 @@ pub struct MalformedApiKey;
 
 impl ApiKeySecret {
     pub fn generate() -> Self {
-        let mut secret = [0; SECRET_BYTES];
-        rand::fill(&mut secret).expect("the operating system's random source never fails once it is seeded");
-        let body = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let body = format!("{PREFIX}{}", random_token());
         let checksum = checksum(&body);
         Self(body + &checksum)
     }

@@ -1,7 +1,6 @@
 //! What the database refuses, in the words of the core. Constraints are named `table_column`, so that a violation names
 //! the field.
 
-use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::base::error::Error;
@@ -26,11 +25,6 @@ pub fn is_disconnect(error: &sqlx::Error) -> bool {
 /// Whether the answer did not come in time.
 pub fn is_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut)
-}
-
-/// Whether this is a violation of the constraint with that name.
-pub fn is_violation_of(error: &sqlx::Error, constraint: &str) -> bool {
-    error.as_database_error().and_then(DatabaseError::constraint) == Some(constraint)
 }
 
 /// Turns a refusal into the core's error. Anything not foreseen is internal and told to the log alone.

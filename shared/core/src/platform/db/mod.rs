@@ -23,7 +23,6 @@ use tokio::sync::Mutex;
 
 use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
-pub use self::error::is_violation_of;
 pub use self::resource::{Assignments, Resource, push_archived};
 pub use self::tx::{Loaded, Tx};
 use super::config::DatabaseConfig;
