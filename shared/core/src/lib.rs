@@ -1,5 +1,6 @@
 pub mod api_keys;
 pub mod base;
+pub mod billing;
 pub mod customers;
 pub mod drivers;
 pub mod equipment;

@@ -1,0 +1,1 @@
+//! Stripe: its events, its objects, its API.
