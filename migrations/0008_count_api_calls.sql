@@ -30,19 +30,20 @@ ALTER TABLE api_usage FORCE ROW LEVEL SECURITY;
 ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
 
 -- Counts this request of the carrier that was entered, and refuses it (CH402 for the month, CH429 for the second, the
--- limit as JSON in the detail) if the plan has no room for it. `p_quota`: 'full' holds both limits, 'rate' the second's,
+-- limit as JSON in the detail) if the plan has no room for it. Says what is used with it; `month_resets_in` is in seconds. `p_quota`: 'full' holds both limits, 'rate' the second's,
 -- 'none' neither; NULL does not count, since it was counted already.
 --
 -- The row stays locked until the transaction ends, which must therefore be soon: reads call this last, writes in a
 -- transaction of its own before theirs. It need not wait for the disk: what a crash of the database forgets is a few
 -- counted calls.
 CREATE FUNCTION app.count_call(
-    p_quota text, OUT month_max bigint, OUT month_used bigint, OUT month_resets_at timestamptz,
+    p_quota text, OUT month_max bigint, OUT month_used bigint, OUT month_resets_in integer,
     OUT second_max bigint, OUT second_used bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     tenant uuid := app.tenant_id();
     this_second timestamptz := date_trunc('second', clock_timestamp());
+    month_ends_at timestamptz;
 BEGIN
     IF p_quota IS NULL THEN
         RETURN;
@@ -64,13 +65,14 @@ BEGIN
     ) p
     WHERE u.tenant_id = p.id
     RETURNING p.month_max, u.calls, p.second_max, u.calls_in_second, (u.month + interval '1 month') AT TIME ZONE p.time_zone
-    INTO month_max, month_used, second_max, second_used, month_resets_at;
+    INTO month_max, month_used, second_max, second_used, month_ends_at;
+    month_resets_in := ceil(extract(epoch FROM month_ends_at - this_second));
     IF p_quota <> 'none' AND second_used > second_max THEN
         RAISE EXCEPTION 'limit reached: requests' USING ERRCODE = 'CH429', DETAIL = json_build_object(
             'limit', 'requests', 'max', second_max, 'used', second_max, 'resets_at', this_second + interval '1 second');
     ELSIF p_quota = 'full' AND month_used > month_max THEN
         RAISE EXCEPTION 'limit reached: api_calls' USING ERRCODE = 'CH402', DETAIL = json_build_object(
-            'limit', 'api_calls', 'max', month_max, 'used', month_used - 1, 'resets_at', month_resets_at);
+            'limit', 'api_calls', 'max', month_max, 'used', month_used - 1, 'resets_at', month_ends_at);
     END IF;
 END
 $$;

@@ -7,6 +7,7 @@ use carhaul_core::base::ids::TenantId;
 use carhaul_core::identity::actor::{Actor, Verified};
 use carhaul_core::identity::bearer::{BearerError, Credential};
 use carhaul_core::identity::tokens::{TokenVerifier, VerifiedToken};
+use carhaul_core::platform::db::Counted;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use uuid::Uuid;
@@ -61,7 +62,8 @@ async fn authenticate(parts: &Parts, verifier: &TokenVerifier) -> Result<Actor> 
         Credential::ApiKey(key) => Verified::ApiKey { hash: key.hash() },
     };
     let request_id = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);
-    Ok(Actor { credential, tenant: tenant(&parts.headers)?, request_id })
+    let counted = parts.extensions.get::<Counted>().cloned().unwrap_or_default();
+    Ok(Actor { credential, tenant: tenant(&parts.headers)?, request_id, counted })
 }
 
 fn tenant(headers: &HeaderMap) -> Result<Option<TenantId>> {

@@ -9,13 +9,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use carhaul_core::identity::attempts;
 use carhaul_core::identity::tokens::unverified_subject;
-use carhaul_core::platform::db::Db;
+use carhaul_core::platform::db::{Counted, Db};
 use http::{HeaderValue, StatusCode, header};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use uuid::Uuid;
 
 use crate::problem::{self, Failure, Refusal};
+use crate::rate_limit;
 
 /// Ties the answer, the log and the audit log together.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
     let started = Instant::now();
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |path| path.as_str().to_owned());
 
@@ -41,6 +44,9 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
         response = Failure::from(throttled).into_response();
     }
     let cause = write_problem(&mut response, id);
+    if let Some(calls) = counted.get() {
+        rate_limit::tell(response.headers_mut(), calls);
+    }
     if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
         response.headers_mut().insert("request-id", value);
     }

@@ -8,3 +8,4 @@ pub mod cors;
 pub mod envelope;
 pub mod problem;
 pub mod query;
+pub mod rate_limit;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use carhaul_core::base::error::{Error, FieldError};
+use carhaul_core::base::error::{Error, FieldError, PlanLimit};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::rate_limit;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -32,7 +33,7 @@ pub struct Problem {
     /// Each bad field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Members of single kinds: `limit`, `max`, `used`, `resets_at` of `over_limit`; `allowed` of a refused move; `code` of
+    /// Members of single kinds: `limit`, `max`, `used`, `resets_at` of `over_limit` and `rate_limited`; `allowed` of a refused move; `code` of
     /// a conflict.
     #[serde(flatten)]
     pub more: BTreeMap<String, Value>,
@@ -73,6 +74,13 @@ impl Refusal {
     fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.problem.more.insert(member.to_owned(), value.into());
         self
+    }
+
+    fn limit(self, limit: PlanLimit) -> Self {
+        self.with("limit", limit.limit)
+            .with("max", limit.max)
+            .with("used", limit.used)
+            .with("resets_at", json!(limit.resets_at))
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -147,12 +155,20 @@ fn refuse(error: Error) -> Refusal {
                 .detail("send the ETag of the version that you mean to change in If-Match")
         }
         Error::OverLimit(limit) => {
+            let detail = format!("your plan allows {} {}", limit.max, limit.limit.replace('_', " "));
             Refusal::new(StatusCode::PAYMENT_REQUIRED, "over_limit", "The plan's limit is used up")
-                .detail(format!("your plan allows {} {}", limit.max, limit.limit.replace('_', " ")))
-                .with("limit", limit.limit)
-                .with("max", limit.max)
-                .with("used", limit.used)
-                .with("resets_at", json!(limit.resets_at))
+                .detail(detail)
+                .limit(limit)
+        }
+        Error::OverRate(limit) => {
+            let detail = format!("your plan allows {} requests a second", limit.max);
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests")
+                .detail(detail)
+                .header(rate_limit::LIMIT, &limit.max.to_string())
+                .header(rate_limit::REMAINING, "0")
+                .header(rate_limit::RESET, "1")
+                .retry_after(1)
+                .limit(limit)
         }
         Error::Throttled { retry_after_seconds } => {
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")

@@ -34,6 +34,9 @@ pub enum Error {
     /// The plan's limit is used up.
     #[error("over limit {}", .0.limit)]
     OverLimit(PlanLimit),
+    /// More requests a second than the plan allows.
+    #[error("over rate {}", .0.limit)]
+    OverRate(PlanLimit),
     /// Too many attempts; come back later.
     #[error("throttled for {retry_after_seconds} s")]
     Throttled { retry_after_seconds: u32 },

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::tokens::VerifiedToken;
 use crate::base::ids::TenantId;
+use crate::platform::db::Counted;
 
 #[derive(Debug, Clone)]
 pub struct Actor {
@@ -12,6 +13,8 @@ pub struct Actor {
     pub tenant: Option<TenantId>,
     /// Ties the answer, the log and the audit log together.
     pub request_id: Uuid,
+    /// Whether this request has been counted against the plan.
+    pub counted: Counted,
 }
 
 #[derive(Debug, Clone)]

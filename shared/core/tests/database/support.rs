@@ -2,6 +2,7 @@
 
 use carhaul_core::base::ids::TenantId;
 use carhaul_core::identity::actor::{Actor, Verified};
+use carhaul_core::platform::db::Counted;
 use carhaul_testkit::Database;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
 use uuid::Uuid;
@@ -89,6 +90,7 @@ impl Carrier {
             credential: Verified::ApiKey { hash: self.subject.clone() },
             tenant: Some(TenantId(self.id)),
             request_id: Uuid::now_v7(),
+            counted: Counted::default(),
         }
     }
 

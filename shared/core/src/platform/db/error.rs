@@ -3,7 +3,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::base::error::Error;
+use crate::base::error::{Error, PlanLimit};
 
 pub fn unavailable() -> Error {
     Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
@@ -42,7 +42,8 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
     match refusal.code() {
         "CH400" => Error::invalid("Tenant-Id", "you belong to several carriers: name one with the header Tenant-Id"),
         "CH401" => Error::Unauthenticated("the API key is unknown, expired or revoked".into()),
-        "CH402" => over_limit(refusal),
+        "CH402" => over_limit(refusal, Error::OverLimit),
+        "CH429" => over_limit(refusal, Error::OverRate),
         "CH403" if refusal.detail() == Some("invitation_email") => {
             Error::Forbidden("this invitation is for another e-mail address".into())
         }
@@ -84,9 +85,9 @@ fn field(refusal: &PgDatabaseError) -> &str {
     constraint.strip_prefix(table).and_then(|rest| rest.strip_prefix('_')).unwrap_or(constraint)
 }
 
-fn over_limit(refusal: &PgDatabaseError) -> Error {
+fn over_limit(refusal: &PgDatabaseError, error: fn(PlanLimit) -> Error) -> Error {
     match refusal.detail().map(serde_json::from_str) {
-        Some(Ok(limit)) => Error::OverLimit(limit),
+        Some(Ok(limit)) => error(limit),
         _ => Error::internal("a plan limit without its figures"),
     }
 }

@@ -9,6 +9,7 @@
 //! A function instance serves one request at a time, so it has one connection and no pool. A connection that turns out to
 //! be dead before anything was done is replaced and the request tried once more.
 
+mod calls;
 mod connection;
 mod entered;
 mod error;
@@ -21,6 +22,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
 
+pub use self::calls::{Calls, Counted};
 use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
 pub use self::resource::{Assignments, Resource, push_archived};
@@ -60,29 +62,42 @@ impl Db {
     where
         T: for<'r> FromRow<'r, PgRow>,
     {
-        let rows = self.enter_and(actor, "r.*", select, |_| {}).await?;
+        let rows = self.enter_and(actor, action, "r.*", select, |_| {}).await?;
         let entered = Entered::from_first(&rows)?;
         entered.grant.require(action)?;
         Ok((entered, decode(&rows)?))
     }
 
-    /// One statement that enters the tenant as `e` and joins the rows of `select` as `r`; without any, `r` is null.
+    /// One statement that enters the tenant as `e`, joins the rows of `select` as `r` (without any, `r` is null), and counts
+    /// the call: last, so that the carrier's count is locked for no longer than it takes to commit.
     async fn enter_and(
         &self,
         actor: &Actor,
+        action: Action,
         columns: &str,
         select: impl Fn(&mut Sql),
         join_more: impl Fn(&mut Sql),
     ) -> Result<Vec<PgRow>> {
-        self.fetch(|sql| {
-            sql.push(entered::SELECT).push(", ").push(columns).push(" FROM app.enter(");
-            entered::bind(sql, actor);
-            sql.push(") e LEFT JOIN LATERAL (");
-            select(sql);
-            sql.push(") r ON true");
-            join_more(sql);
-        })
-        .await
+        let quota = actor.counted.next(action);
+        let rows = self
+            .fetch(|sql| {
+                sql.push("WITH page AS MATERIALIZED (").push(entered::SELECT).push(", ").push(columns);
+                sql.push(" FROM app.enter(");
+                entered::bind(sql, actor);
+                sql.push(") e LEFT JOIN LATERAL (");
+                select(sql);
+                sql.push(") r ON true");
+                join_more(sql);
+                sql.push(") SELECT page.*, ").push(calls::SELECT);
+                // The argument waits for the page.
+                sql.push(" FROM app.count_call(CASE WHEN (SELECT count(*) FROM page) > 0 THEN ").push_bind(quota);
+                sql.push(" END) q CROSS JOIN page");
+            })
+            .await?;
+        if let Some(row) = rows.first() {
+            actor.counted.set(Calls::from_row(row).map_err(Error::internal)?);
+        }
+        Ok(rows)
     }
 
     /// Like [`Db::read`], with something beside the rows, read in the same round trip: `aside` writes a SELECT of one row
@@ -106,7 +121,7 @@ impl Db {
             aside(sql);
             sql.push(") x");
         };
-        let rows = self.enter_and(actor, "r.*, x.aside", select, join).await?;
+        let rows = self.enter_and(actor, action, "r.*, x.aside", select, join).await?;
         let entered = Entered::from_first(&rows)?;
         entered.grant.require(action)?;
         let aside = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("aside"));
@@ -172,8 +187,9 @@ impl Db {
         load: Option<&str>,
     ) -> Result<Loaded> {
         let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
-        let loaded =
-            self.open(&tx::Opening { prelude: &[], enter: entered::literal(actor, &tenant), key, load }).await?;
+        let enter = entered::literal(actor, &tenant);
+        let count = actor.counted.next(action).map(|quota| (quota, &actor.counted));
+        let loaded = self.open(&tx::Opening { prelude: &[], enter, count, key, load }).await?;
         loaded.tx.entered.grant.require(action)?;
         Ok(loaded)
     }
@@ -184,7 +200,8 @@ impl Db {
     /// # Errors
     /// As [`Db::begin`].
     pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
-        let opening = tx::Opening { prelude, enter: entered::literal(actor, "app.tenant_id()"), key, load: None };
+        let enter = entered::literal(actor, "app.tenant_id()");
+        let opening = tx::Opening { prelude, enter, count: None, key, load: None };
         Ok(self.open(&opening).await?.tx)
     }
 

@@ -8,6 +8,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Either, Executor, FromRow, Postgres, Row};
 use tokio::sync::OwnedMutexGuard;
 
+use super::calls::{self, Calls, Counted};
 use super::connection::{Slot, in_time};
 use super::entered::Entered;
 use super::error::{classify, is_disconnect};
@@ -38,6 +39,9 @@ pub struct Opening<'a> {
     /// Statements that create or join the tenant; empty for one that is there.
     pub prelude: &'a [String],
     pub enter: String,
+    /// The quota that holds for this request, and where its count is kept. Counting is a transaction of its own, so that
+    /// the carrier's other requests do not wait for this one's work.
+    pub count: Option<(&'static str, &'a Counted)>,
     pub key: Option<&'a IdempotencyKey>,
     pub load: Option<&'a str>,
 }
@@ -45,6 +49,10 @@ pub struct Opening<'a> {
 impl Opening<'_> {
     pub fn sql(&self) -> String {
         let mut statements = vec!["BEGIN".to_owned()];
+        if let Some((quota, _)) = self.count {
+            let count = format!("SELECT {} FROM app.count_call('{quota}') q", calls::SELECT);
+            statements.extend([self.enter.clone(), count, "COMMIT".to_owned(), "BEGIN".to_owned()]);
+        }
         statements.extend_from_slice(self.prelude);
         statements.push(self.enter.clone());
         statements.extend(self.key.map(|key| {
@@ -73,7 +81,14 @@ pub async fn result_sets(
 impl Tx {
     /// `sets` has the rows of each statement of the opening, in its order.
     pub(super) fn opened(slot: OwnedMutexGuard<Slot>, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
-        let mut sets = sets.into_iter().skip(1 + opening.prelude.len());
+        let mut sets = sets.into_iter().skip(1);
+        if let Some((_, counted)) = opening.count {
+            // After the first entry; then come COMMIT and BEGIN.
+            let calls = sets.nth(1).unwrap_or_default();
+            counted.set(calls.first().map(Calls::from_row).transpose().map_err(|e| classify(&e))?.flatten());
+            sets.nth(1);
+        }
+        let mut sets = sets.skip(opening.prelude.len());
         let entered = Entered::from_first(&sets.next().unwrap_or_default())?;
         if opening.key.is_some() {
             let claim = sets.next().unwrap_or_default();

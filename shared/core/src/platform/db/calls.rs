@@ -1,0 +1,79 @@
+//! API calls against the plan: `app.count_call` counts each request of a carrier once, in the trip that it makes anyway.
+
+use std::sync::{Arc, OnceLock};
+
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::identity::permissions::Action;
+
+/// The columns of `app.count_call`, under names that no table has.
+pub const SELECT: &str = "q.month_max AS call_month_max, q.month_used AS call_month_used, \
+    q.month_resets_in AS call_month_resets_in, q.second_max AS call_second_max, q.second_used AS call_second_used";
+
+/// Which of the plan's limits on calls can refuse a request; every request is counted.
+pub fn quota(action: Action) -> &'static str {
+    match action {
+        // What happens on the road is recorded whatever the plan says.
+        Action::OrdersRecord => "none",
+        // Who has used up the month must be able to see it and to buy more.
+        Action::UsageRead => "rate",
+        _ => "full",
+    }
+}
+
+/// What a plan allows, and how much of it is used with this request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// None is unlimited.
+    pub max: Option<i64>,
+    pub used: i64,
+}
+
+impl Limit {
+    pub fn remaining(self) -> Option<i64> {
+        self.max.map(|max| (max - self.used).max(0))
+    }
+}
+
+/// The calls of a carrier as counted with this request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    pub month: Limit,
+    /// Seconds until the carrier's next month.
+    pub month_resets_in: i32,
+    pub second: Limit,
+}
+
+impl Calls {
+    pub(super) fn from_row(row: &PgRow) -> Result<Option<Self>, sqlx::Error> {
+        let limit = |max: &str, used: i64| Ok::<_, sqlx::Error>(Limit { max: row.try_get(max)?, used });
+        let Some(month_used) = row.try_get("call_month_used")? else { return Ok(None) };
+        Ok(Some(Self {
+            month: limit("call_month_max", month_used)?,
+            month_resets_in: row.try_get("call_month_resets_in")?,
+            second: limit("call_second_max", row.try_get("call_second_used")?)?,
+        }))
+    }
+}
+
+/// Where a request's count is kept: it is counted once, however often it enters its tenant.
+#[derive(Debug, Clone, Default)]
+pub struct Counted(Arc<OnceLock<Calls>>);
+
+impl Counted {
+    pub fn get(&self) -> Option<&Calls> {
+        self.0.get()
+    }
+
+    pub(super) fn set(&self, calls: Option<Calls>) {
+        if let Some(calls) = calls {
+            let _counted_before = self.0.set(calls);
+        }
+    }
+
+    /// The argument of `app.count_call` for the next entry.
+    pub(super) fn next(&self, action: Action) -> Option<&'static str> {
+        self.get().is_none().then(|| quota(action))
+    }
+}
