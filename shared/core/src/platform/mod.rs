@@ -1,5 +1,6 @@
 //! What the core stands on: configuration, secrets, logs.
 
+pub mod batch;
 pub mod config;
 pub mod crypto;
 pub mod db;
