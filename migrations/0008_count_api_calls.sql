@@ -30,20 +30,17 @@ ALTER TABLE api_usage FORCE ROW LEVEL SECURITY;
 ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
 
 -- Counts this request of the carrier that was entered, and refuses it (CH402 for the month, CH429 for the second, the
--- limit as JSON in the detail) if the plan has no room for it. Says what is used with it; `month_resets_in` is in seconds. `p_quota`: 'full' holds both limits, 'rate' the second's,
--- 'none' neither; NULL does not count, since it was counted already.
+-- limit as JSON in the detail) if the plan has no room for it. `p_quota`: 'full' holds both limits, 'rate' the second's,
+-- 'none' neither; NULL does not count, since it was counted already. The other arguments are what app.enter said.
 --
 -- The row stays locked until the transaction ends, which must therefore be soon: reads call this last, writes in a
 -- transaction of its own before theirs. It need not wait for the disk: what a crash of the database forgets is a few
 -- counted calls.
 CREATE FUNCTION app.count_call(
-    p_quota text, OUT month_max bigint, OUT month_used bigint, OUT month_resets_in integer,
-    OUT second_max bigint, OUT second_used bigint
+    p_quota text, p_month date, p_month_max bigint, p_second_max bigint, OUT month_used bigint, OUT second_used bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    tenant uuid := app.tenant_id();
     this_second timestamptz := date_trunc('second', clock_timestamp());
-    month_ends_at timestamptz;
 BEGIN
     IF p_quota IS NULL THEN
         RETURN;
@@ -51,42 +48,37 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     -- Whoever waited for the row's lock may come with a second that is over: time in the row only goes forward.
     UPDATE api_usage u
-    SET calls = CASE WHEN p.month > u.month THEN 1 ELSE u.calls + 1 END,
-        month = greatest(u.month, p.month),
+    SET calls = CASE WHEN p_month > u.month THEN 1 ELSE u.calls + 1 END,
+        month = greatest(u.month, p_month),
         calls_in_second = CASE WHEN this_second > u.second_at THEN 1 ELSE u.calls_in_second + 1 END,
         second_at = greatest(u.second_at, this_second)
-    FROM (
-        SELECT t.id, t.time_zone, date_trunc('month', this_second AT TIME ZONE t.time_zone)::date AS month,
-               (SELECT l.max FROM plan_limits l
-                WHERE (l.plan, l.name) = (app.plan_now(t.plan, t.plan_ends_at), 'api_calls')) AS month_max,
-               (SELECT l.max FROM plan_limits l
-                WHERE (l.plan, l.name) = (app.plan_now(t.plan, t.plan_ends_at), 'requests')) AS second_max
-        FROM tenants t WHERE t.id = tenant
-    ) p
-    WHERE u.tenant_id = p.id
-    RETURNING p.month_max, u.calls, p.second_max, u.calls_in_second, (u.month + interval '1 month') AT TIME ZONE p.time_zone
-    INTO month_max, month_used, second_max, second_used, month_ends_at;
-    month_resets_in := ceil(extract(epoch FROM month_ends_at - this_second));
-    IF p_quota <> 'none' AND second_used > second_max THEN
+    WHERE u.tenant_id = app.tenant_id()
+    RETURNING u.calls, u.calls_in_second INTO month_used, second_used;
+    IF p_quota <> 'none' AND second_used > p_second_max THEN
         RAISE EXCEPTION 'limit reached: requests' USING ERRCODE = 'CH429', DETAIL = json_build_object(
-            'limit', 'requests', 'max', second_max, 'used', second_max, 'resets_at', this_second + interval '1 second');
-    ELSIF p_quota = 'full' AND month_used > month_max THEN
+            'limit', 'requests', 'max', p_second_max, 'used', p_second_max, 'resets_at', this_second + interval '1 second');
+    ELSIF p_quota = 'full' AND month_used > p_month_max THEN
         RAISE EXCEPTION 'limit reached: api_calls' USING ERRCODE = 'CH402', DETAIL = json_build_object(
-            'limit', 'api_calls', 'max', month_max, 'used', month_used - 1, 'resets_at', month_ends_at);
+            'limit', 'api_calls', 'max', p_month_max, 'used', month_used - 1,
+            'resets_at', (SELECT l.resets_at FROM app.limit_now(app.tenant_id(), 'api_calls') l));
     END IF;
 END
 $$;
-CALL app.give_to_gate('app.count_call(text)');
-GRANT EXECUTE ON FUNCTION app.count_call(text) TO carhaul_api, carhaul_ai;
+CALL app.give_to_gate('app.count_call(text, date, bigint, bigint)');
+GRANT EXECUTE ON FUNCTION app.count_call(text, date, bigint, bigint) TO carhaul_api, carhaul_ai;
 
+-- More of a function's columns means another function; callers name the columns that they know.
 SET LOCAL ROLE carhaul_gate;
+DROP FUNCTION app.enter(text, text, text, uuid, uuid);
+RESET ROLE;
 -- Enters a tenant: checks the membership or API key as it is now and sets the context. `p_kind` is 'user' (issuer and
 -- subject of a verified token) or 'api_key' (subject is the key's SHA-256 in hex). A caller with exactly one membership
--- may leave the tenant out.
-CREATE OR REPLACE FUNCTION app.enter(
+-- may leave the tenant out. `month_ends_in` is in seconds; a limit that is NULL is unlimited.
+CREATE FUNCTION app.enter(
     p_kind text, p_issuer text, p_subject text, p_tenant uuid, p_request uuid,
     OUT tenant_id uuid, OUT user_id uuid, OUT actor_id uuid, OUT driver_id uuid, OUT role text, OUT scopes text[],
-    OUT plan text, OUT time_zone text, OUT currency text, OUT hide_prices boolean
+    OUT plan text, OUT time_zone text, OUT currency text, OUT hide_prices boolean,
+    OUT month date, OUT month_ends_in integer, OUT calls_a_month bigint, OUT calls_a_second bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     matches integer;
@@ -123,10 +115,15 @@ BEGIN
             driver_id := coalesce(driver_id, '00000000-0000-0000-0000-000000000000');
         END IF;
     END IF;
-    SELECT app.plan_now(t.plan, t.plan_ends_at), t.time_zone, t.currency, role = 'driver' AND NOT t.drivers_see_prices
-    INTO plan, time_zone, currency, hide_prices
+    SELECT app.plan_now(t.plan, t.plan_ends_at), t.time_zone, t.currency, role = 'driver' AND NOT t.drivers_see_prices,
+           date_trunc('month', now() AT TIME ZONE t.time_zone)::date
+    INTO plan, time_zone, currency, hide_prices, month
     FROM tenants t WHERE t.id = tenant_id;
+    month_ends_in := extract(epoch FROM (month + interval '1 month') AT TIME ZONE time_zone - now());
+    calls_a_month := (SELECT l.max FROM plan_limits l WHERE l.plan = enter.plan AND l.name = 'api_calls');
+    calls_a_second := (SELECT l.max FROM plan_limits l WHERE l.plan = enter.plan AND l.name = 'requests');
     PERFORM app.set_context(tenant_id, user_id, actor_id, driver_id, p_request);
 END
 $$;
-RESET ROLE;
+CALL app.give_to_gate('app.enter(text, text, text, uuid, uuid)');
+GRANT EXECUTE ON FUNCTION app.enter(text, text, text, uuid, uuid) TO carhaul_api, carhaul_ai, carhaul_realtime;

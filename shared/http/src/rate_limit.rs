@@ -14,7 +14,7 @@ pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Tells of the limit that is nearer to its end, the second's or the month's. Says nothing on an unlimited plan.
 pub fn tell(headers: &mut HeaderMap, calls: &Calls) {
     let second = calls.second.max.map(|max| (max, calls.second.remaining().unwrap_or_default(), 1));
-    let month = calls.month.max.map(|max| (max, calls.month.remaining().unwrap_or_default(), calls.month_resets_in));
+    let month = calls.month.max.map(|max| (max, calls.month.remaining().unwrap_or_default(), calls.month_ends_in));
     let Some((limit, remaining, reset)) = second.into_iter().chain(month).min_by_key(|(_, remaining, _)| *remaining)
     else {
         return;

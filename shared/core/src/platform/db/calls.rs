@@ -8,8 +8,7 @@ use sqlx::postgres::PgRow;
 use crate::identity::permissions::Action;
 
 /// The columns of `app.count_call`, under names that no table has.
-pub const SELECT: &str = "q.month_max AS call_month_max, q.month_used AS call_month_used, \
-    q.month_resets_in AS call_month_resets_in, q.second_max AS call_second_max, q.second_used AS call_second_used";
+pub const SELECT: &str = "q.month_used AS called_month, q.second_used AS called_second";
 
 /// Which of the plan's limits on calls can refuse a request; every request is counted.
 pub fn quota(action: Action) -> &'static str {
@@ -41,18 +40,19 @@ impl Limit {
 pub struct Calls {
     pub month: Limit,
     /// Seconds until the carrier's next month.
-    pub month_resets_in: i32,
+    pub month_ends_in: i32,
     pub second: Limit,
 }
 
 impl Calls {
+    /// Of a row with the columns of [`super::entered::SELECT`] and [`SELECT`].
     pub(super) fn from_row(row: &PgRow) -> Result<Option<Self>, sqlx::Error> {
         let limit = |max: &str, used: i64| Ok::<_, sqlx::Error>(Limit { max: row.try_get(max)?, used });
-        let Some(month_used) = row.try_get("call_month_used")? else { return Ok(None) };
+        let Some(month_used) = row.try_get("called_month")? else { return Ok(None) };
         Ok(Some(Self {
-            month: limit("call_month_max", month_used)?,
-            month_resets_in: row.try_get("call_month_resets_in")?,
-            second: limit("call_second_max", row.try_get("call_second_used")?)?,
+            month: limit("entered_calls_a_month", month_used)?,
+            month_ends_in: row.try_get("entered_month_ends_in")?,
+            second: limit("entered_calls_a_second", row.try_get("called_second")?)?,
         }))
     }
 }

@@ -16,7 +16,9 @@ use crate::identity::permissions::{Grant, Role};
 /// The columns of an entry, under names that no table has.
 pub const SELECT: &str = "SELECT e.tenant_id AS entered_tenant_id, e.user_id AS entered_user_id, \
     e.actor_id AS entered_actor_id, e.role AS entered_role, e.scopes AS entered_scopes, e.plan AS entered_plan, \
-    e.time_zone AS entered_time_zone, e.currency AS entered_currency, e.hide_prices AS entered_hide_prices";
+    e.time_zone AS entered_time_zone, e.currency AS entered_currency, e.hide_prices AS entered_hide_prices, \
+    e.month AS entered_month, e.month_ends_in AS entered_month_ends_in, e.calls_a_month AS entered_calls_a_month, \
+    e.calls_a_second AS entered_calls_a_second";
 
 /// The caller inside a tenant. Read with every request, so that a change of role or plan counts from the next one.
 #[derive(Debug, Clone)]
@@ -71,11 +73,11 @@ pub fn bind(sql: &mut Sql, actor: &Actor) {
         .push_bind(actor.request_id);
 }
 
-/// The entry as a statement without arguments, for a transaction's opening. `tenant` is an SQL expression.
+/// The entry without arguments, for a transaction's opening. `tenant` is an SQL expression.
 pub fn literal(actor: &Actor, tenant: &str) -> String {
     let (kind, issuer, subject) = actor.entry();
     format!(
-        "{SELECT} FROM app.enter('{kind}', {}, {}, {tenant}, '{}') e",
+        "app.enter('{kind}', {}, {}, {tenant}, '{}') e",
         issuer.map_or("NULL".into(), escape_literal),
         escape_literal(subject),
         actor.request_id,

@@ -89,9 +89,12 @@ impl Db {
                 sql.push(") r ON true");
                 join_more(sql);
                 sql.push(") SELECT page.*, ").push(calls::SELECT);
-                // The argument waits for the page.
-                sql.push(" FROM app.count_call(CASE WHEN (SELECT count(*) FROM page) > 0 THEN ").push_bind(quota);
-                sql.push(" END) q CROSS JOIN page");
+                // An aggregate, which waits for the whole page.
+                sql.push(
+                    " FROM (SELECT max(entered_month) AS month, max(entered_calls_a_month) AS a_month, \
+                     max(entered_calls_a_second) AS a_second FROM page) p CROSS JOIN LATERAL app.count_call(",
+                );
+                sql.push_bind(quota).push(", p.month, p.a_month, p.a_second) q CROSS JOIN page");
             })
             .await?;
         if let Some(row) = rows.first() {

@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::calls::{self, Calls, Counted};
 use super::connection::{Slot, in_time};
-use super::entered::Entered;
+use super::entered::{self, Entered};
 use super::error::{classify, is_disconnect};
 use super::{Sql, error};
 use crate::base::error::{Error, Result};
@@ -38,6 +38,7 @@ pub struct Loaded {
 pub struct Opening<'a> {
     /// Statements that create or join the tenant; empty for one that is there.
     pub prelude: &'a [String],
+    /// The call of `app.enter`, as `e`.
     pub enter: String,
     /// The quota that holds for this request, and where its count is kept. Counting is a transaction of its own, so that
     /// the carrier's other requests do not wait for this one's work.
@@ -50,11 +51,17 @@ impl Opening<'_> {
     pub fn sql(&self) -> String {
         let mut statements = vec!["BEGIN".to_owned()];
         if let Some((quota, _)) = self.count {
-            let count = format!("SELECT {} FROM app.count_call('{quota}') q", calls::SELECT);
-            statements.extend([self.enter.clone(), count, "COMMIT".to_owned(), "BEGIN".to_owned()]);
+            let count = format!(
+                "{}, {} FROM {} CROSS JOIN LATERAL \
+                 app.count_call('{quota}', e.month, e.calls_a_month, e.calls_a_second) q",
+                entered::SELECT,
+                calls::SELECT,
+                self.enter
+            );
+            statements.extend([count, "COMMIT".to_owned(), "BEGIN".to_owned()]);
         }
         statements.extend_from_slice(self.prelude);
-        statements.push(self.enter.clone());
+        statements.push(format!("{} FROM {}", entered::SELECT, self.enter));
         statements.extend(self.key.map(|key| {
             let (key, hash) = (escape_literal(&key.key), escape_literal(&key.request_hash));
             format!("SELECT * FROM app.claim_idempotency_key({key}, {hash})")
@@ -83,9 +90,9 @@ impl Tx {
     pub(super) fn opened(slot: OwnedMutexGuard<Slot>, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
         let mut sets = sets.into_iter().skip(1);
         if let Some((_, counted)) = opening.count {
-            // After the first entry; then come COMMIT and BEGIN.
-            let calls = sets.nth(1).unwrap_or_default();
+            let calls = sets.next().unwrap_or_default();
             counted.set(calls.first().map(Calls::from_row).transpose().map_err(|e| classify(&e))?.flatten());
+            // COMMIT and BEGIN.
             sets.nth(1);
         }
         let mut sets = sets.skip(opening.prelude.len());
