@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use uuid::Uuid;
 
+use crate::orders;
 use crate::support::{Carrier, Client, TestApp, a_customer, id};
 
 /// Follows the carrier's events, or those of a topic (`&topic=`), from `after` until `done`: what a transaction leaves shows once all older ones are over, and other
@@ -166,4 +167,30 @@ async fn everybody_hears_only_of_what_they_may_read() {
     // Drivers hear of themselves and nothing else.
     let heard = driver.get("/v1/events?limit=200").await.expect(200);
     assert_eq!(subjects(heard["data"].as_array().unwrap()), [id(&own)], "not {}", id(&other));
+}
+
+#[tokio::test]
+async fn a_driver_hears_of_an_order_that_goes_to_somebody_else() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let (first, second) = (app.member(&carrier, "driver").await, app.member(&carrier, "driver").await);
+    let mut drivers = Vec::new();
+    for (name, client) in [("Dana Reyes", &first), ("Noor Haddad", &second)] {
+        let driver = json!({"name": name, "user_id": client.user_id});
+        drivers.push(id(&carrier.owner.post("/v1/drivers", driver).await.expect(201)));
+    }
+    let customer = orders::create_customer(&carrier.owner).await;
+    let order = id(&carrier.owner.post("/v1/orders", orders::an_order(&customer)).await.expect(201));
+    let path = format!("/v1/orders/{order}");
+    carrier.owner.post(&format!("{path}/assign"), json!({"driver_id": drivers[0]})).await.expect(200);
+    carrier.owner.post(&format!("{path}/unassign"), json!({})).await.expect(200);
+    carrier.owner.post(&format!("{path}/assign"), json!({"driver_id": drivers[1]})).await.expect(200);
+
+    let is_over = |seen: &[Value]| types(seen).contains(&"order.unassigned");
+    let (heard, _) = follow(&first, "&topic=orders", &start(), is_over).await;
+    assert_eq!(types(&heard), ["order.assigned", "order.unassigned"]);
+    assert_eq!(heard[1]["subject_id"], order);
+    let is_over = |seen: &[Value]| types(seen).contains(&"order.assigned");
+    let (heard, _) = follow(&second, "&topic=orders", &start(), is_over).await;
+    assert_eq!(types(&heard), ["order.assigned"]);
 }
