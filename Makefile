@@ -15,7 +15,7 @@ MINUTES ?= 15
 ORDERS ?= 1000000
 SECONDS ?= 2
 
-.PHONY: bench openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
+.PHONY: audit bench openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -48,9 +48,13 @@ psql: ## Open the database
 logs: ## Print the functions' logs (MINUTES=15)
 	@$(STACK) logs $(MINUTES)
 
-test: ## Check everything (ONLY="format template clippy rust gateway")
+test: ## Check everything (ONLY="format template clippy dependencies rust gateway")
 	@$(TOOLS)
 	@$(VENV_PYTHON) -m local.checks run $(ONLY)
+
+audit: ## Ask the RustSec advisory database about the dependencies (needs the internet)
+	@$(TOOLS)
+	@$(VENV_PYTHON) -m local.checks audit
 
 test-db: ## Start a database for cargo test, and print its environment
 	@$(TOOLS) >&2

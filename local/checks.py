@@ -52,6 +52,13 @@ def clippy():
     return _succeeds(["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
 
 
+def dependencies():
+    """None is unused, and each has a licence and comes from a source that deny.toml allows."""
+    unused = _succeeds([tools.cargo_tool("cargo-machete"), "--with-metadata"])
+    denied = _succeeds([tools.cargo_tool("cargo-deny"), "check", "licenses", "bans", "sources"])
+    return tuple(map(sum, zip(unused, denied)))
+
+
 def rust():
     """Unit and integration tests; the latter through a pooler of five connections, as the functions' own roles."""
     stack = replace(_fresh("database"), pool_size=5, durable=False)
@@ -79,7 +86,7 @@ def gateway():
             return _counted(PYTEST, _pytest_counts, env=os.environ | {"CARHAUL_STATE": str(stack.state)})
 
 
-CHECKS = {"format": format_, "template": template, "clippy": clippy, "rust": rust, "gateway": gateway}
+CHECKS = {"format": format_, "template": template, "clippy": clippy, "dependencies": dependencies, "rust": rust, "gateway": gateway}
 
 
 def database_environment(stack):
@@ -196,6 +203,8 @@ def main(command, *names):
             return start_database()
         if command == "stop-database":
             return stop_database()
+        if command == "audit":
+            return subprocess.run([tools.cargo_tool("cargo-deny"), "check", "advisories"], cwd=ROOT).returncode
         unknown = set(names) - set(CHECKS)
         if unknown:
             raise Problem(f"There is no check {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}.")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from local import pgbouncer
-from local.console import Problem, note, run_logged, say
+from local.console import Problem, cargo_progress, note, run_logged, say
 from local.settings import ROOT, TOOLS, VENV
 
 PYTHON = (3, 11)
@@ -57,6 +57,27 @@ def ensure_rust_components():
             if not shutil.which("rustup"):
                 raise Problem(f"`cargo {tool}` is missing: install the Rust component {component}.")
             run_logged(["rustup", "component", "add", component], TOOLS / "logs" / "rustup.log", f"Installing {component}")
+
+
+# With these versions a run of today says what one of next year says.
+CARGO_TOOLS = {"cargo-deny": "0.20.2", "cargo-machete": "0.9.2"}
+
+
+def cargo_tool(name):
+    """The path of a tool that is built from crates.io once, into `.local/`: a minute each."""
+    version, binary = CARGO_TOOLS[name], TOOLS / "cargo" / "bin" / name
+    if f"{name} v{version}:" not in _installed_cargo_tools():
+        run_logged(
+            ["cargo", "install", "--locked", "--debug", "--root", TOOLS / "cargo", f"{name}@{version}"],
+            TOOLS / "logs" / f"{name}.log", f"Installing {name}", progress=cargo_progress,
+        )
+    return binary
+
+
+def _installed_cargo_tools():
+    return subprocess.run(
+        ["cargo", "install", "--list", "--root", str(TOOLS / "cargo")], capture_output=True, text=True
+    ).stdout
 
 
 def _ensure_venv():
