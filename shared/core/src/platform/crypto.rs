@@ -27,6 +27,13 @@ pub fn random_token() -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// A random number from 0 up to, but not including, 1.
+pub fn random_fraction() -> f64 {
+    let mut bytes = [0; 4];
+    rand::fill(&mut bytes).expect("the operating system's random source never fails once it is seeded");
+    f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

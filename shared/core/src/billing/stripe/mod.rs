@@ -1,1 +1,4 @@
 //! Stripe: its events, its objects, its API.
+
+pub mod client;
+mod transport;
