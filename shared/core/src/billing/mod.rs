@@ -1,4 +1,8 @@
 //! What a carrier pays, and what it may do for it.
 
+pub mod history;
+pub mod invoice;
 pub mod job;
+pub mod standing;
 pub mod stripe;
+pub mod subscription;
