@@ -1,11 +1,14 @@
 //! What tests need around the system: an issuer of tokens, a migrated database, a wire that can be watched and cut, and a
 //! Lambda runtime. Never part of anything that is deployed.
 
+#![recursion_limit = "256"]
+
 mod database;
 mod http_event;
 mod issuer;
 mod keys;
 mod lambda_runtime;
+mod stripe_objects;
 mod token;
 mod trip_counter;
 
@@ -14,5 +17,6 @@ pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
+pub use stripe_objects::StripeShape;
 pub use token::TokenBuilder;
 pub use trip_counter::{Fault, Seen, TripCounter};
