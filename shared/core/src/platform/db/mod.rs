@@ -13,19 +13,22 @@ mod calls;
 mod connection;
 mod entered;
 mod error;
+mod open;
 mod resource;
+mod system;
 mod tx;
 
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Decode, FromRow, Postgres, QueryBuilder, Row, Type};
+use sqlx::{Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
 
 pub use self::calls::{Calls, Counted};
 use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
 pub use self::resource::{Assignments, Resource, push_archived};
+pub use self::system::{ResultSets, SystemTx};
 pub use self::tx::{Loaded, Tx};
 use super::config::DatabaseConfig;
 use super::idempotency::IdempotencyKey;
@@ -192,7 +195,7 @@ impl Db {
         let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
         let enter = entered::literal(actor, &tenant);
         let count = actor.counted.next(action).map(|quota| (quota, &actor.counted));
-        let loaded = self.open(&tx::Opening { prelude: &[], enter, count, key, load }).await?;
+        let loaded = self.enter(&tx::Opening { prelude: &[], enter, count, key, load }).await?;
         loaded.tx.entered.grant.require(action)?;
         Ok(loaded)
     }
@@ -205,23 +208,12 @@ impl Db {
     pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
         let enter = entered::literal(actor, "app.tenant_id()");
         let opening = tx::Opening { prelude, enter, count: None, key, load: None };
-        Ok(self.open(&opening).await?.tx)
+        Ok(self.enter(&opening).await?.tx)
     }
 
-    async fn open(&self, opening: &tx::Opening<'_>) -> Result<Loaded> {
-        let sql = opening.sql();
-        let mut slot = self.slot.clone().lock_owned().await;
-        for last in [false, true] {
-            slot.clean_connection().await?;
-            // From here on, whatever happens, even if this future is dropped half-way.
-            slot.in_transaction = true;
-            let answer = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch_many(slot.open_connection()?);
-            match in_time(tx::result_sets(answer)).await {
-                Ok(sets) => return Tx::opened(slot, sets, opening),
-                Err(e) => slot.after_error(&e, last)?,
-            }
-        }
-        Err(error::unavailable())
+    async fn enter(&self, opening: &tx::Opening<'_>) -> Result<Loaded> {
+        let (open, sets) = self.open(&opening.sql()).await?;
+        Tx::opened(open, sets, opening)
     }
 
     /// Ends a transaction that was left open by an error, so that it holds no locks while the instance sleeps.

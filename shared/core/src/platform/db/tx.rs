@@ -1,18 +1,15 @@
 //! A transaction inside a tenant.
 
-use futures_util::TryStreamExt;
-use futures_util::stream::BoxStream;
 use postgres_protocol::escape::escape_literal;
-use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Either, Executor, FromRow, Postgres, Row};
-use tokio::sync::OwnedMutexGuard;
+use sqlx::{FromRow, Postgres, Row};
 
+use super::Sql;
 use super::calls::{self, Calls, Counted};
-use super::connection::{Slot, in_time};
 use super::entered::{self, Entered};
-use super::error::{classify, is_disconnect};
-use super::{Sql, error};
+use super::error::classify;
+use super::open::Open;
 use crate::base::error::{Error, Result};
 use crate::platform::idempotency::{IdempotencyKey, StoredAnswer};
 
@@ -21,11 +18,9 @@ const LONGEST_STATEMENT: usize = 15 * 1024;
 
 /// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
 pub struct Tx {
-    slot: OwnedMutexGuard<Slot>,
+    open: Open,
     pub entered: Entered,
     key: Option<IdempotencyKey>,
-    /// A statement has failed: Postgres would turn a COMMIT into a silent ROLLBACK.
-    failed: bool,
 }
 
 /// A transaction with the rows that were loaded while it was opened.
@@ -71,23 +66,9 @@ impl Opening<'_> {
     }
 }
 
-/// Collects the rows of each statement of a simple query.
-pub async fn result_sets(
-    mut answer: BoxStream<'_, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>,
-) -> Result<Vec<Vec<PgRow>>, sqlx::Error> {
-    let mut sets = vec![Vec::new()];
-    while let Some(item) = answer.try_next().await? {
-        match item {
-            Either::Left(_) => sets.push(Vec::new()),
-            Either::Right(row) => sets.last_mut().expect("it starts with one and only grows").push(row),
-        }
-    }
-    Ok(sets)
-}
-
 impl Tx {
     /// `sets` has the rows of each statement of the opening, in its order.
-    pub(super) fn opened(slot: OwnedMutexGuard<Slot>, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
+    pub(super) fn opened(open: Open, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
         let mut sets = sets.into_iter().skip(1);
         if let Some((_, counted)) = opening.count {
             let calls = sets.next().unwrap_or_default();
@@ -103,7 +84,7 @@ impl Tx {
         }
         // The end of the last statement has opened one more, empty set.
         let rows = if opening.load.is_some() { sets.rev().nth(1).unwrap_or_default() } else { Vec::new() };
-        Ok(Loaded { tx: Self { slot, entered, key: opening.key.cloned(), failed: false }, rows })
+        Ok(Loaded { tx: Self { open, entered, key: opening.key.cloned() }, rows })
     }
 
     /// Runs one statement that returns rows.
@@ -141,8 +122,7 @@ impl Tx {
     }
 
     pub(super) async fn run(&mut self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
-        let answer = in_time(query.fetch_all(self.slot.open_connection()?)).await;
-        answer.map_err(|e| self.fail(&e))
+        self.open.run(query).await
     }
 
     /// Commits, and stores the answer under the idempotency key if there is one.
@@ -151,9 +131,6 @@ impl Tx {
     /// [`Error::Unavailable`] when the connection breaks: whether it was committed is then unknown, and the client finds
     /// out by repeating the request with its Idempotency-Key.
     pub async fn commit(mut self, answer: &StoredAnswer) -> Result<()> {
-        if self.failed {
-            return Err(Error::internal("commit after a failed statement"));
-        }
         let mut commit = String::from("COMMIT");
         if let Some(key) = self.key.take() {
             let store = store_answer(&self.entered, &key, answer);
@@ -163,23 +140,7 @@ impl Tx {
                 self.run(store_long_answer(&key, answer).build()).await?;
             }
         }
-        let commit = sqlx::raw_sql(AssertSqlSafe(commit));
-        match in_time(self.slot.open_connection()?.execute(commit)).await {
-            Ok(_) => {
-                self.slot.in_transaction = false;
-                Ok(())
-            }
-            Err(e) => Err(self.fail(&e)),
-        }
-    }
-
-    fn fail(&mut self, error: &sqlx::Error) -> Error {
-        self.failed = true;
-        if is_disconnect(error) {
-            tracing::warn!(%error, "lost the database in a transaction");
-        }
-        // Also forgets a dead connection; a transaction is never tried again by itself.
-        self.slot.after_error(error, true).err().unwrap_or_else(error::unavailable)
+        self.open.commit(&commit).await
     }
 }
 

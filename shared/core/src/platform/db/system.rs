@@ -1,0 +1,71 @@
+//! A transaction of work that nobody asked for: it has no actor, and enters a tenant by what it works on.
+
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+
+use super::open::Open;
+use super::{Db, Sql};
+use crate::base::error::{Error, Result};
+
+/// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
+pub struct SystemTx(Open);
+
+/// The rows of each statement of an opening, in their order.
+pub struct ResultSets(std::vec::IntoIter<Vec<PgRow>>);
+
+impl Db {
+    /// Opens a transaction with statements without arguments, in one round trip. Each sees what was committed when it
+    /// began.
+    ///
+    /// # Errors
+    /// What the database refuses; [`Error::Unavailable`].
+    pub async fn begin_system(&self, statements: &[String]) -> Result<(SystemTx, ResultSets)> {
+        let (open, sets) = self.open(&format!("BEGIN; {}", statements.join("; "))).await?;
+        let mut sets = sets.into_iter();
+        // BEGIN has no rows.
+        sets.next();
+        Ok((SystemTx(open), ResultSets(sets)))
+    }
+}
+
+impl ResultSets {
+    /// The rows of the next statement.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if they are not what is expected.
+    pub fn next_set<T>(&mut self) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.0.next().unwrap_or_default();
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    }
+
+    /// The first row of the next statement.
+    ///
+    /// # Errors
+    /// As [`ResultSets::next_set`].
+    pub fn next_row<T>(&mut self) -> Result<Option<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        Ok(self.next_set()?.into_iter().next())
+    }
+}
+
+impl SystemTx {
+    /// Runs one statement for what it does.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub async fn execute(&mut self, mut sql: Sql) -> Result<()> {
+        self.0.run(sql.build()).await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::Unavailable`] when the connection breaks: whether it was committed is then unknown.
+    pub async fn commit(self) -> Result<()> {
+        self.0.commit("COMMIT").await
+    }
+}
