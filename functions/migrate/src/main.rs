@@ -41,7 +41,7 @@ async fn main() -> Result<(), Error> {
 async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, MigrateError> {
     // Read anew each time: the administrator's password is rotated too, by RDS.
     let secrets = Secrets::new();
-    let admin = direct(&config.database, &secrets.credentials(&config.admin_secret).await?);
+    let admin = direct(&config.database, &secrets.read::<Credentials>(&config.admin_secret).await?);
     match request {
         Request::Rotate(request) => {
             let rotation = Rotation { secrets: secrets.client().await, admin: &admin, request: &request };
@@ -49,7 +49,7 @@ async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, Migr
             Ok(Answer::Rotated {})
         }
         Request::Migrate(Nothing {}) => {
-            let owner = secrets.credentials(&config.owner_secret).await?;
+            let owner: Credentials = secrets.read(&config.owner_secret).await?;
             let mut roles = Vec::new();
             for named in &config.role_secrets {
                 roles.push(role(&secrets, named).await?);
@@ -63,7 +63,7 @@ async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, Migr
 
 /// A role's login, after a check that the secret is that role's and not another's.
 async fn role(secrets: &Secrets, named: &RoleSecret) -> Result<Credentials, MigrateError> {
-    let credentials = secrets.credentials(&named.secret).await?;
+    let credentials: Credentials = secrets.read(&named.secret).await?;
     if credentials.username == named.role {
         Ok(credentials)
     } else {

@@ -1,6 +1,7 @@
 //! What a carrier pays, and what it may do for it.
 
 pub mod history;
+pub mod inbox;
 pub mod invoice;
 pub mod job;
 pub mod standing;

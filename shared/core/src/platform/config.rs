@@ -110,6 +110,36 @@ pub struct ApiConfig {
     pub oidc: OidcConfig,
     /// Origins of browsers that may call; empty for none.
     pub cors_origins: Vec<String>,
+    pub stripe: Option<StripeConfig>,
+}
+
+/// Where Stripe is, and the secret with our key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StripeConfig {
+    pub api_base: String,
+    pub secret: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct StripeWebhookConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    /// The secret with the endpoint's signing secrets.
+    pub webhook_secret: String,
+    /// Whether events of real money count here; those of the other mode are recorded and change nothing.
+    pub livemode: bool,
+    pub billing_queue_url: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct BillingWorkerConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    pub stripe: Option<StripeConfig>,
 }
 
 #[derive(Debug, Clone)]
@@ -149,6 +179,9 @@ pub struct HousekeepingConfig {
     pub log_level: String,
     pub database: DatabaseConfig,
     pub database_secret: String,
+    pub stripe: Option<StripeConfig>,
+    pub livemode: bool,
+    pub billing_queue_url: String,
 }
 
 impl ApiConfig {
@@ -164,6 +197,41 @@ impl ApiConfig {
             database_secret: variables.required("DATABASE_SECRET")?,
             oidc: OidcConfig::read(variables)?,
             cors_origins: variables.origins("CORS_ORIGINS")?,
+            stripe: variables.stripe()?,
+        })
+    }
+}
+
+impl StripeWebhookConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            webhook_secret: variables.required("STRIPE_WEBHOOK_SECRET")?,
+            livemode: variables.livemode()?,
+            billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
+        })
+    }
+}
+
+impl BillingWorkerConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            stripe: variables.stripe()?,
         })
     }
 }
@@ -196,6 +264,9 @@ impl HousekeepingConfig {
             log_level: variables.log_level()?,
             database: variables.database()?,
             database_secret: variables.required("DATABASE_SECRET")?,
+            stripe: variables.stripe()?,
+            livemode: variables.livemode()?,
+            billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
         })
     }
 }
@@ -255,6 +326,27 @@ impl Variables<'_> {
             return Ok(origins);
         }
         Err(invalid(name, "expected origins such as https://app.example.com, without a path or a wildcard"))
+    }
+
+    /// None without a secret: then nothing is asked of Stripe.
+    fn stripe(&self) -> Result<Option<StripeConfig>, ConfigError> {
+        let Some(secret) = self.optional("STRIPE_SECRET") else { return Ok(None) };
+        let api_base = self.optional("STRIPE_API_BASE").unwrap_or_else(|| "https://api.stripe.com".to_owned());
+        let environment: Environment = self.required("ENVIRONMENT")?;
+        if !(api_base.starts_with("https://") || environment == Environment::Local && api_base.starts_with("http://")) {
+            return Err(invalid("STRIPE_API_BASE", "expected https://.. (http:// in the environment local alone)"));
+        }
+        Ok(Some(StripeConfig { api_base: api_base.trim_end_matches('/').to_owned(), secret }))
+    }
+
+    /// Real money moves in production, unless told otherwise.
+    fn livemode(&self) -> Result<bool, ConfigError> {
+        match self.optional("STRIPE_LIVEMODE").as_deref() {
+            None => Ok(self.required::<Environment>("ENVIRONMENT")? == Environment::Production),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(invalid("STRIPE_LIVEMODE", "expected true or false")),
+        }
     }
 
     fn log_level(&self) -> Result<String, ConfigError> {

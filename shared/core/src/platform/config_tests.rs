@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 13] = [
+const COMPLETE: [(&str, &str); 17] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -16,6 +16,10 @@ const COMPLETE: [(&str, &str); 13] = [
     ("OIDC_AUDIENCE", "carhaul, carhaul-mobile"),
     ("OIDC_DISCOVERY_URL", ""),
     ("CORS_ORIGINS", ""),
+    ("STRIPE_SECRET", ""),
+    ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
+    ("STRIPE_LIVEMODE", ""),
+    ("BILLING_QUEUE_URL", "http://127.0.0.1:4566/000000000000/billing"),
 ];
 
 /// Reads a complete environment in which some variables are replaced.
@@ -39,6 +43,32 @@ fn a_complete_environment_is_read() {
     assert_eq!(config.oidc.discovery_url, None, "an empty variable is one that is not set");
     assert_eq!(config.oidc.algorithms, [SigningAlgorithm::Rs256]);
     assert!(config.cors_origins.is_empty());
+}
+
+#[test]
+fn stripe_is_asked_only_if_there_is_a_key_and_only_over_tls() {
+    assert_eq!(read(&[], ApiConfig::read).unwrap().stripe, None);
+    let stripe = |changes: &[(&str, &str)]| {
+        read(&[&[("STRIPE_SECRET", "stripe")], changes].concat(), BillingWorkerConfig::read)
+            .map(|c| c.stripe.unwrap().api_base)
+    };
+    assert_eq!(stripe(&[]).unwrap(), "https://api.stripe.com");
+    assert_eq!(stripe(&[("STRIPE_API_BASE", "http://127.0.0.1:12111/")]).unwrap(), "http://127.0.0.1:12111");
+    let staging = [("ENVIRONMENT", "staging"), ("DATABASE_TLS", "verify-full")];
+    stripe(&staging).unwrap();
+    let bare = [&staging[..], &[("STRIPE_API_BASE", "http://stripe.example.com")]].concat();
+    assert!(error(stripe(&bare)).starts_with("the environment variable STRIPE_API_BASE is not valid"));
+}
+
+#[test]
+fn real_money_moves_in_production_unless_told_otherwise() {
+    let livemode = |changes: &[(&str, &str)]| read(changes, StripeWebhookConfig::read).map(|config| config.livemode);
+    let production = [("ENVIRONMENT", "production"), ("DATABASE_TLS", "verify-full")];
+    assert!(!livemode(&[]).unwrap());
+    assert!(livemode(&production).unwrap());
+    assert!(!livemode(&[&production[..], &[("STRIPE_LIVEMODE", "false")]].concat()).unwrap());
+    assert!(livemode(&[("STRIPE_LIVEMODE", "true")]).unwrap());
+    assert!(error(livemode(&[("STRIPE_LIVEMODE", "yes")])).contains("STRIPE_LIVEMODE"));
 }
 
 #[test]

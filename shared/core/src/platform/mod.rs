@@ -1,10 +1,12 @@
 //! What the core stands on: configuration, secrets, logs.
 
+mod aws;
 pub mod batch;
 pub mod config;
 pub mod crypto;
 pub mod db;
 pub mod idempotency;
+pub mod queue;
 pub mod search;
 pub mod secrets;
 pub mod telemetry;

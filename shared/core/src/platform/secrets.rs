@@ -1,14 +1,19 @@
-//! Credentials from AWS Secrets Manager, kept in memory for the life of the function instance.
+//! Secrets from AWS Secrets Manager, kept in memory for the life of the function instance.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, OnceCell};
+
+use super::aws;
+use crate::base::error::Error;
+
+const ATTEMPT: Duration = Duration::from_secs(4);
 
 /// Text that must not be seen: it prints as `***`, and only `expose` gives it away.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -51,23 +56,40 @@ impl Credentials {
 
     /// Reads a secret's text. The error says nothing of the text.
     pub fn parse(id: &str, text: &str) -> Result<Self, SecretsError> {
-        serde_json::from_str(text).map_err(|_| SecretsError::Malformed(id.to_owned()))
+        parse(id, text)
     }
+}
+
+/// What a function reads from a secret.
+pub trait Stored: DeserializeOwned {
+    /// What its text is, for the message of a secret that is something else.
+    const FORM: &str;
+}
+
+impl Stored for Credentials {
+    const FORM: &str = "an object with username and password";
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     #[error("the secret {id} cannot be read: {reason}")]
     Unavailable { id: String, reason: String },
-    #[error("the secret {0} is not an object with username and password")]
-    Malformed(String),
+    #[error("the secret {id} is not {form}")]
+    Malformed { id: String, form: &'static str },
 }
 
-/// Reads credentials once and remembers them; the client is made at the first use, as it costs a cold start 1.6 ms.
+impl From<SecretsError> for Error {
+    fn from(error: SecretsError) -> Self {
+        tracing::error!(%error, "no secret");
+        Self::Unavailable { detail: "a secret cannot be read", retry_after_seconds: 5 }
+    }
+}
+
+/// Reads secrets once and remembers their text; the client is made at the first use, as it costs a cold start 1.6 ms.
 #[derive(Debug, Default)]
 pub struct Secrets {
     client: OnceCell<Client>,
-    known: Mutex<HashMap<String, Credentials>>,
+    known: Mutex<HashMap<String, Secret>>,
 }
 
 impl Secrets {
@@ -75,45 +97,48 @@ impl Secrets {
         Self::default()
     }
 
-    /// The credentials in the secret with this name or ARN, from memory if they have been read before.
-    pub async fn credentials(&self, id: &str) -> Result<Credentials, SecretsError> {
+    /// The secret with this name or ARN, from memory if it has been read before.
+    ///
+    /// # Errors
+    /// [`SecretsError`], which says nothing of the text.
+    pub async fn read<T: Stored>(&self, id: &str) -> Result<T, SecretsError> {
         let mut known = self.known.lock().await;
-        if let Some(credentials) = known.get(id) {
-            return Ok(credentials.clone());
-        }
-        let credentials = self.fetch(id).await?;
-        known.insert(id.to_owned(), credentials.clone());
-        Ok(credentials)
+        let text = match known.get(id) {
+            Some(text) => text.clone(),
+            None => {
+                let text = self.fetch(id).await?;
+                known.insert(id.to_owned(), text.clone());
+                text
+            }
+        };
+        parse(id, text.expose())
     }
 
-    /// Reads the secret again, for when the database has refused what was remembered: it may have been rotated.
-    pub async fn refresh(&self, id: &str) -> Result<Credentials, SecretsError> {
+    /// Reads the secret again, for when what was remembered is refused: it may have been rotated.
+    ///
+    /// # Errors
+    /// As [`Secrets::read`].
+    pub async fn refresh<T: Stored>(&self, id: &str) -> Result<T, SecretsError> {
         self.known.lock().await.remove(id);
-        self.credentials(id).await
+        self.read(id).await
     }
 
     /// The SDK's client, for what goes beyond reading.
     pub async fn client(&self) -> &Client {
-        self.client.get_or_init(connect).await
+        self.client.get_or_init(async || Client::new(&aws::config(ATTEMPT).await)).await
     }
 
-    async fn fetch(&self, id: &str) -> Result<Credentials, SecretsError> {
+    async fn fetch(&self, id: &str) -> Result<Secret, SecretsError> {
         let unavailable = |reason: String| SecretsError::Unavailable { id: id.to_owned(), reason };
         let secret = self.client().await.get_secret_value().secret_id(id).send().await;
         let secret = secret.map_err(|error| unavailable(DisplayErrorContext(&error).to_string()))?;
         let text = secret.secret_string().ok_or_else(|| unavailable("it is binary".to_owned()))?;
-        Credentials::parse(id, text)
+        Ok(Secret::new(text))
     }
 }
 
-async fn connect() -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .operation_attempt_timeout(Duration::from_secs(4))
-        .operation_timeout(Duration::from_secs(10))
-        .build();
-    let config = aws_config::from_env().timeout_config(timeouts).load().await;
-    Client::new(&config)
+fn parse<T: Stored>(id: &str, text: &str) -> Result<T, SecretsError> {
+    serde_json::from_str(text).map_err(|_| SecretsError::Malformed { id: id.to_owned(), form: T::FORM })
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl Slot {
         match &self.source {
             Source::Options(options) => log_in(options).await.map_err(refused),
             Source::Secret { config, secret } => {
-                let known = self.secrets.credentials(secret).await.map_err(unreadable)?;
+                let known = self.secrets.read::<Credentials>(secret).await.map_err(unreadable)?;
                 match log_in(&options(config, &known)).await {
                     // The password may have been rotated since it was read.
                     Err(sqlx::Error::Database(e)) if e.code().is_some_and(|code| code.starts_with("28")) => {
