@@ -61,10 +61,12 @@ impl Event {
         let event: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let (path, cause) = (error.path().to_string(), error.inner().to_string());
             // Other causes quote what is there.
-            NotAnEvent(match cause.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
-                Some(field) => format!("{field} is missing"),
-                None if path == "." => "it cannot be read".to_owned(),
-                None => format!("{path} is wrong"),
+            let missing = cause.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+            NotAnEvent(match (path.as_str(), missing) {
+                (".", None) => "it cannot be read".to_owned(),
+                (".", Some(field)) => format!("{field} is missing"),
+                (path, Some(field)) => format!("{path}.{field} is missing"),
+                (path, None) => format!("{path} is wrong"),
             })
         })?;
         json.end().map_err(|_| NotAnEvent("something follows it".to_owned()))?;
