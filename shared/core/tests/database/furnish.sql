@@ -29,4 +29,14 @@ INSERT INTO order_vehicles (tenant_id, id, order_id, position, vin)
 SELECT $tenant, vehicle, carrier_order, 1, '1G4AH59H45G118341' FROM made;
 INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT $tenant, carrier_order, tag FROM made;
 INSERT INTO status_history (tenant_id, order_id, to_status, at) SELECT $tenant, carrier_order, 'new', now() FROM made;
+INSERT INTO stripe_customers (tenant_id, id) SELECT $tenant, 'cus_' || customer FROM made;
+INSERT INTO subscriptions (tenant_id, stripe_id, customer_id, status, plan, started_at, as_of_at)
+SELECT $tenant, 'sub_' || customer, 'cus_' || customer, 'active', 'starter', now(), now() FROM made;
+INSERT INTO billing_invoices (tenant_id, stripe_id, customer_id, status, currency, subtotal_amount, tax_amount, total_amount,
+                              paid_amount, remaining_amount, issued_at, as_of_at)
+SELECT $tenant, 'in_' || customer, 'cus_' || customer, 'paid', 'USD', 49, 0, 49, 49, 0, now(), now() FROM made;
+INSERT INTO billing_events (tenant_id, stripe_event_id, type, outcome, plan, at)
+SELECT $tenant, 'evt_' || customer, 'invoice.paid', 'applied', 'starter', now() FROM made;
+INSERT INTO stripe_events (id, type, livemode, created_at, customer_id, payload, processed_at, outcome, tenant_id)
+SELECT 'evt_' || customer, 'invoice.paid', false, now(), 'cus_' || customer, '{}', now(), 'applied', $tenant FROM made;
 COMMIT;

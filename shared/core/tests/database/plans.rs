@@ -62,11 +62,13 @@ async fn explain(case: &Case, mode: &str) -> String {
     let carrier = carrier().await;
     let entry = format!("'api_key', NULL, '{}', '{}', NULL", carrier.subject, carrier.id);
     let arguments: String = case.arguments.iter().map(|argument| format!(", {argument}")).collect();
+    // The last argument: which of the plan's limits on calls hold.
+    let quota = "'full'";
     let mut api = connect("carhaul_api").await;
     let prepare = format!("BEGIN; SET LOCAL plan_cache_mode = {mode}; PREPARE list AS {}", case.sql);
     run(&mut api, prepare).await.unwrap();
     let explain =
-        format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE list ({entry}{arguments})");
+        format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE list ({entry}{arguments}, {quota})");
     let plan = texts(&mut api, explain).await.join("\n");
     run(&mut api, "DEALLOCATE list; ROLLBACK").await.unwrap();
     format!("{mode}\n{plan}")
