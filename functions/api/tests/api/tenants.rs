@@ -154,7 +154,9 @@ async fn usage_tells_what_is_used_of_the_plan_as_it_is_now() {
     );
     assert_eq!((&limit(&usage, "members")["used"], &limit(&usage, "orders")["used"]), (&json!(1), &json!(0)));
     assert!(limit(&usage, "orders")["resets_at"].as_str().unwrap().contains("-01T0"), "{usage}");
-    assert_eq!((&limit(&usage, "requests")["max"], &limit(&usage, "requests")["used"]), (&json!(2), &json!(null)));
+    assert_eq!(limit(&usage, "requests")["used"], json!(null));
+    // Both tries to create a truck; this request counts once it is answered.
+    assert_eq!((&limit(&usage, "api_calls")["max"], &limit(&usage, "api_calls")["used"]), (&json!(1000), &json!(2)));
 
     app.change_plan(&carrier, "pro").await;
     let usage = carrier.owner.get("/v1/usage").await.expect(200);
@@ -164,4 +166,22 @@ async fn usage_tells_what_is_used_of_the_plan_as_it_is_now() {
     carrier.owner.post("/v1/trucks", truck(3)).await.refused(402, "over_limit");
     assert_eq!(limit(&carrier.owner.get("/v1/usage").await.expect(200), "trucks")["used"], 2);
     app.member(&carrier, "driver").await.get("/v1/usage").await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_plan_that_has_ended_allows_what_the_free_one_does_and_loses_nothing() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier_on("pro").await;
+    let truck = |n: u8| json!({"unit_number": format!("T-{n}"), "capacity": 2});
+    let first = carrier.owner.post("/v1/trucks", truck(1)).await.expect(201);
+    carrier.owner.post("/v1/trucks", truck(2)).await.expect(201);
+    app.run(&format!("UPDATE tenants SET plan_ends_at = now() WHERE id = '{}'", carrier.id)).await;
+    assert_eq!(carrier.owner.get("/v1/tenant").await.expect(200)["plan"], "free");
+    assert_eq!(carrier.owner.get("/v1/usage").await.expect(200)["plan"], "free");
+    carrier.owner.post("/v1/trucks", truck(3)).await.refused(402, "over_limit");
+    let path = format!("/v1/trucks/{}", first["id"].as_str().unwrap());
+    carrier.owner.patch(&path, json!({"notes": "Still ours"})).await.expect(200);
+    assert_eq!(carrier.owner.get("/v1/trucks").await.expect(200)["data"].as_array().unwrap().len(), 2);
+    app.run(&format!("UPDATE tenants SET plan_ends_at = now() + interval '1 day' WHERE id = '{}'", carrier.id)).await;
+    carrier.owner.post("/v1/trucks", truck(3)).await.expect(201);
 }

@@ -42,6 +42,7 @@ pub struct Tenant {
     pub currency: String,
     /// Whether drivers see what an order pays.
     pub drivers_see_prices: bool,
+    /// The plan that counts now: once a payment is overdue for too long, that is free.
     #[schema(example = "free")]
     pub plan: String,
     /// Counts up with each change; the ETag.
@@ -54,7 +55,7 @@ impl Resource for Tenant {
     const TABLE: &'static str = "tenants";
     const NAME: &'static str = "carrier";
     const COLUMNS: &'static str = "t.id, t.name, t.usdot, t.mc_number, t.time_zone, t.week_start, t.currency, \
-        t.drivers_see_prices, t.plan, t.version, t.created_at, t.updated_at";
+        t.drivers_see_prices, app.plan_now(t.plan, t.plan_ends_at) AS plan, t.version, t.created_at, t.updated_at";
     const TENANT_COLUMN: &'static str = "id";
     const READ: Action = Action::TenantRead;
     const WRITE: Action = Action::TenantWrite;

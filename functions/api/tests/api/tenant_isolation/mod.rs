@@ -233,7 +233,11 @@ async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
             get(&rival, format!("cursor={cursor}")).await;
         }
     }
-    assert_eq!(rows_of(&app, &victim).await, before);
+    // The victim has asked for its own pages, which counts as calls of its own.
+    let but_calls = |rows: Vec<(String, Option<String>)>| -> Vec<_> {
+        rows.into_iter().filter(|(table, _)| table != "api_usage").collect()
+    };
+    assert_eq!(but_calls(rows_of(&app, &victim).await), but_calls(before));
 }
 
 #[tokio::test]
