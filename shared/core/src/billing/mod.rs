@@ -1,5 +1,6 @@
 //! What a carrier pays, and what it may do for it.
 
+pub mod apply;
 pub mod history;
 pub mod inbox;
 pub mod invoice;
