@@ -148,7 +148,9 @@ async fn process_event(db: &Db, stripe: Option<&Stripe>, id: &str) -> Result<Out
     let outcome = match subject {
         Subject::Subscription => match books.save_subscription(object_id, reading.as_ref()).await? {
             None => Outcome::Ignored,
-            Some((state, _)) if !state.status.is_over() && state.has_unknown_price(&books.prices) => Outcome::UnknownPrice,
+            Some((state, _)) if !state.status.is_over() && state.has_unknown_price(&books.prices) => {
+                Outcome::UnknownPrice
+            }
             Some((_, source)) if is_last_word(&source) => Outcome::Applied,
             Some(_) => Outcome::Superseded,
         },
@@ -177,7 +179,8 @@ async fn repair(db: &Db, stripe: &Stripe, id: &str) -> Result<Outcome> {
             sql.push("SELECT clock_timestamp() AS at");
         })
         .await?;
-    let (at,) = rows.first().map(<(DateTime<Utc>,)>::from_row).transpose().map_err(Error::internal)?.unwrap_or_default();
+    let (at,) =
+        rows.first().map(<(DateTime<Utc>,)>::from_row).transpose().map_err(Error::internal)?.unwrap_or_default();
     let Some(object) = stripe.subscription(id).await? else { return Ok(Outcome::Ignored) };
     let customer_id = object["customer"].as_str().unwrap_or_default().to_owned();
     let Some(mut books) = Books::open(db, &customer_id, None, id, Subject::Subscription).await? else {
@@ -394,9 +397,10 @@ impl Books {
 
 fn price_list(sets: &mut ResultSets) -> Result<PriceList> {
     let plans = sets.next_set::<(String, String)>()?.into_iter().collect();
-    let terms = sets.next_set::<(String, i16, i16)>()?.into_iter().map(|(plan, rank, grace_days)| {
-        (plan, Terms { rank, grace: chrono::TimeDelta::days(grace_days.into()) })
-    });
+    let terms = sets
+        .next_set::<(String, i16, i16)>()?
+        .into_iter()
+        .map(|(plan, rank, grace_days)| (plan, Terms { rank, grace: chrono::TimeDelta::days(grace_days.into()) }));
     Ok(PriceList { plans, terms: terms.collect() })
 }
 

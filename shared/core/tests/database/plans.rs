@@ -67,8 +67,9 @@ async fn explain(case: &Case, mode: &str) -> String {
     let mut api = connect("carhaul_api").await;
     let prepare = format!("BEGIN; SET LOCAL plan_cache_mode = {mode}; PREPARE list AS {}", case.sql);
     run(&mut api, prepare).await.unwrap();
-    let explain =
-        format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE list ({entry}{arguments}, {quota})");
+    let explain = format!(
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE list ({entry}{arguments}, {quota})"
+    );
     let plan = texts(&mut api, explain).await.join("\n");
     run(&mut api, "DEALLOCATE list; ROLLBACK").await.unwrap();
     format!("{mode}\n{plan}")

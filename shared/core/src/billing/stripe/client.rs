@@ -9,10 +9,21 @@ use serde_json::Value;
 pub use super::transport::{API_VERSION, Patience, StripeError};
 use super::transport::{Request, Transport};
 use crate::base::ids::TenantId;
-use crate::platform::secrets::Secret;
+use crate::platform::config::StripeConfig;
+use crate::platform::secrets::{Secret, Secrets, SecretsError, Stored};
 
 /// The most that Stripe gives at once.
 const PAGE: &str = "100";
+
+/// Our key, as its secret holds it: `{"api_key": "sk_.."}`. Without one this environment takes no money.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StripeKey {
+    api_key: Option<Secret>,
+}
+
+impl Stored for StripeKey {
+    const FORM: &str = "an object with api_key";
+}
 
 /// Stripe's API. Each call has ten seconds at most, with up to three attempts.
 pub struct Stripe {
@@ -74,6 +85,16 @@ impl Stripe {
     /// `base` is `https://api.stripe.com`, or where a stand-in is.
     pub fn new(base: impl Into<String>, key: Secret) -> Self {
         Self { transport: Transport::new(base), key }
+    }
+
+    /// Reads our key; None if there is none.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub async fn configured(config: &StripeConfig, secrets: &Secrets) -> Result<Option<Self>, SecretsError> {
+        let StripeKey { api_key } = secrets.read(&config.secret).await?;
+        let key = api_key.filter(|key| !key.expose().is_empty());
+        Ok(key.map(|key| Self::new(config.api_base.as_str(), key)))
     }
 
     pub fn with_patience(mut self, patience: Patience) -> Self {
