@@ -66,7 +66,8 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
     }
 
-    fn detail(mut self, detail: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.problem.detail = Some(detail.into());
         self
     }
