@@ -27,10 +27,13 @@ def secret_in_environment(function):
     return RESOURCES[function]["Properties"]["Environment"]["Variables"]["DATABASE_SECRET"]["Ref"]
 
 
-@pytest.mark.parametrize("function, role", [("ApiFunction", "ApiRole"), ("HousekeepingFunction", "HousekeepingRole")])
-def test_a_function_reads_its_own_secret_and_no_other(function, role):
-    assert RESOURCES[function]["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
-    assert secrets_of(role) == {secret_in_environment(function)}
+@pytest.mark.parametrize("function, others", [
+    ("Api", set()), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
+])
+def test_a_function_reads_its_own_secrets_and_no_other(function, others):
+    role = f"{function}Role"
+    assert RESOURCES[f"{function}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
+    assert secrets_of(role) == {secret_in_environment(f"{function}Function")} | others
 
 
 def test_only_migrations_reach_the_owner_and_the_administrator():
@@ -46,7 +49,7 @@ def test_every_role_secret_is_rotated():
 
 
 def test_no_role_of_a_function_has_a_wildcard_of_its_own():
-    for role in ("ApiRole", "HousekeepingRole", "MigrateRole"):
+    for role in ("ApiRole", "StripeWebhookRole", "BillingWorkerRole", "HousekeepingRole", "MigrateRole"):
         for statement in statements(role):
             assert "*" not in str(statement), f"{role}: {statement}"
 

@@ -3,27 +3,59 @@
 use carhaul_core::base::clock::Clock;
 use carhaul_core::platform::config::HousekeepingConfig;
 use carhaul_core::platform::db::Db;
+use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::telemetry;
-use carhaul_housekeeping::{Purged, purge_expired};
+use carhaul_housekeeping::{Purged, Requeued, purge_expired, requeue};
 use chrono::{DateTime, TimeDelta};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
-use serde::de::IgnoredAny;
+use serde::Deserialize;
+use serde_json::to_value;
 
 /// Rows of each table in one transaction: some tens of milliseconds of locks.
 const BATCH: i32 = 2_000;
+
+/// What a schedule asks for; one that does not say wants the purge.
+#[derive(Debug, Default, Deserialize)]
+struct Request {
+    #[serde(default)]
+    task: Task,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Task {
+    #[default]
+    Purge,
+    Requeue,
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = HousekeepingConfig::from_env()?;
     telemetry::init(&config.log_level);
     let db = Db::new(config.database.clone(), config.database_secret.clone());
-    let (config, db) = (&config, &db);
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<IgnoredAny>| {
+    let queue = Queue::new(&config.billing_queue_url);
+    let (config, db, queue) = (&config, &db, &queue);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         // Boxed, because the compiler gives up on the layout of so deep a future.
-        let purged = Box::pin(run(config, db, &event.context)).await;
-        purged.inspect_err(|error| tracing::error!(%error, "failed"))
+        let done = match event.payload.task {
+            Task::Purge => Box::pin(run(config, db, &event.context)).await.and_then(|done| Ok(to_value(done)?)),
+            Task::Requeue => Box::pin(run_requeue(config, db, queue)).await.and_then(|done| Ok(to_value(done)?)),
+        };
+        done.inspect_err(|error| tracing::error!(%error, task = ?event.payload.task, "failed"))
     }))
     .await
+}
+
+async fn run_requeue(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Requeued, Error> {
+    let done = requeue(db, queue).await?;
+    if done.requeued > 0 {
+        let dimensions = [("Environment", config.environment.as_str())];
+        let count = i64::try_from(done.requeued).unwrap_or(i64::MAX);
+        telemetry::count(&Clock::system(), &dimensions, "StripeEventsRequeued", count);
+    }
+    tracing::info!(requeued = done.requeued, "queued what was forgotten");
+    Ok(done)
 }
 
 async fn run(config: &HousekeepingConfig, db: &Db, context: &Context) -> Result<Purged, Error> {

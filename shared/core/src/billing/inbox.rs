@@ -1,7 +1,8 @@
 //! The inbox of Stripe's events: each is stored once, before anything is done with it.
 
 use serde_json::value::RawValue;
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
 
 use super::stripe::event::Event;
 use crate::base::error::{Error, Result};
@@ -39,4 +40,17 @@ pub async fn record(db: &Db, event: &Event, body: &RawValue, livemode: bool) -> 
         .await?;
     let row = rows.first().ok_or_else(|| Error::internal("an event was neither stored nor found"))?;
     Recorded::from_row(row).map_err(Error::internal)
+}
+
+/// Ids of events that wait for longer than two minutes, or whose price or customer is known by now; the oldest first.
+///
+/// # Errors
+/// As [`record`].
+pub async fn stuck(db: &Db, limit: i32) -> Result<Vec<String>> {
+    let rows = db
+        .fetch(|sql| {
+            sql.push("SELECT id FROM app.stuck_stripe_events(interval '2 minutes', ").push_bind(limit).push(")");
+        })
+        .await?;
+    rows.iter().map(|row| row.try_get("id")).collect::<Result<_, _>>().map_err(Error::internal)
 }
