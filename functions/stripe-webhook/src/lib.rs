@@ -13,6 +13,7 @@ use carhaul_core::base::error::Error;
 use carhaul_core::billing::inbox;
 use carhaul_core::billing::job::Job;
 use carhaul_core::billing::stripe::event::Event;
+use carhaul_core::billing::stripe::signature::BadSignature;
 use carhaul_core::platform::config::StripeWebhookConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
@@ -107,8 +108,7 @@ async fn hand_on(app: &App, event: &Event) {
 }
 
 /// A signature that is none is the sender's fault; without a secret nobody's is any.
-fn refuse(bad: carhaul_core::billing::stripe::signature::BadSignature) -> Failure {
-    use carhaul_core::billing::stripe::signature::BadSignature;
+fn refuse(bad: BadSignature) -> Failure {
     match bad {
         BadSignature::NoSecret => {
             Error::Forbidden("no signing secret is configured, so nothing can be accepted".into()).into()

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use carhaul_core::base::clock::Clock;
+use carhaul_core::base::error::Error;
 use carhaul_core::billing::stripe::signature::{BadSignature, SigningSecrets};
 use carhaul_core::platform::secrets::{Secrets, SecretsError};
 use carhaul_http::problem::Failure;
@@ -25,7 +26,7 @@ pub struct Signing {
 
 enum Source {
     Fixed(SigningSecrets),
-    Secret { id: String, secrets: Secrets, known: Mutex<Option<Known>> },
+    Secret { id: String, secrets: Box<Secrets>, known: Mutex<Option<Known>> },
 }
 
 struct Known {
@@ -36,7 +37,7 @@ struct Known {
 impl Signing {
     /// The secrets in Secrets Manager under this name or ARN, read at the first use.
     pub fn in_secret(id: &str, clock: Clock) -> Self {
-        let source = Source::Secret { id: id.to_owned(), secrets: Secrets::new(), known: Mutex::default() };
+        let source = Source::Secret { id: id.to_owned(), secrets: Box::new(Secrets::new()), known: Mutex::default() };
         Self { source: Arc::new(source), clock }
     }
 
@@ -55,7 +56,7 @@ impl Signing {
         };
         let mut known = known.lock().await;
         if known.as_ref().is_none_or(|known| now - known.read_at > LIFE) {
-            *known = Some(read(secrets, id, now).await.map_err(carhaul_core::base::error::Error::from)?);
+            *known = Some(read(secrets, id, now).await.map_err(Error::from)?);
         }
         let verify = |known: &Option<Known>| match known {
             Some(known) => known.secrets.verify(header, body, now),
@@ -65,7 +66,7 @@ impl Signing {
             Err(BadSignature::Mismatch | BadSignature::NoSecret)
                 if known.as_ref().is_some_and(|known| now - known.read_at > COOL_DOWN) =>
             {
-                *known = Some(read(secrets, id, now).await.map_err(carhaul_core::base::error::Error::from)?);
+                *known = Some(read(secrets, id, now).await.map_err(Error::from)?);
                 verify(&known).map_err(refuse)
             }
             verified => verified.map_err(refuse),
