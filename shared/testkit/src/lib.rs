@@ -1,5 +1,5 @@
-//! What tests need around the system: an issuer of tokens, a migrated database, a wire that can be watched and cut, and a
-//! Lambda runtime. Never part of anything that is deployed.
+//! What tests need around the system: an issuer of tokens, a migrated database, a wire that can be watched and cut, a
+//! Lambda runtime, and a stand-in of Stripe. Never part of anything that is deployed.
 
 #![recursion_limit = "256"]
 
@@ -8,7 +8,7 @@ mod http_event;
 mod issuer;
 mod keys;
 mod lambda_runtime;
-mod stripe_objects;
+mod stripe;
 mod token;
 mod trip_counter;
 
@@ -17,6 +17,6 @@ pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
-pub use stripe_objects::StripeShape;
+pub use stripe::{StripeFault, StripeRequest, StripeServer, StripeShape};
 pub use token::TokenBuilder;
 pub use trip_counter::{Fault, Seen, TripCounter};

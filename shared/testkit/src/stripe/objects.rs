@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::price::Price;
+
 /// An API version, for the shape that its objects have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StripeShape {
@@ -23,10 +25,10 @@ impl StripeShape {
 
     /// A monthly subscription that waits for its first payment. Times are in seconds since 1970.
     pub fn subscription(self, id: &str, customer: &str, price: &str, at: i64) -> Value {
-        let (start, end) = (at, at + MONTH);
+        let (price, start, end) = (Price::monthly(price), at, at + MONTH);
         let mut item = json!({
             "id": id.replace("sub_", "si_"), "object": "subscription_item", "billing_thresholds": null, "created": at,
-            "discounts": [], "metadata": {}, "plan": plan(price, at), "price": self.price(price, at), "quantity": 1,
+            "discounts": [], "metadata": {}, "plan": price.plan(at), "price": price.object(at), "quantity": 1,
             "subscription": id, "tax_rates": [],
         });
         let mut subscription = json!({
@@ -54,7 +56,7 @@ impl StripeShape {
                 merge(
                     &mut subscription,
                     &json!({
-                        "current_period_start": start, "current_period_end": end, "discount": null, "plan": plan(price, at),
+                        "current_period_start": start, "current_period_end": end, "discount": null, "plan": price.plan(at),
                         "quantity": 1,
                     }),
                 );
@@ -82,7 +84,12 @@ impl StripeShape {
 
     /// Changes to a subscription that move it into the billing period which begins then.
     pub fn next_period(self, subscription: &Value, start: i64) -> Value {
-        let period = json!({"current_period_start": start, "current_period_end": start + MONTH});
+        self.period(subscription, start, start + MONTH)
+    }
+
+    /// Changes to a subscription that give it this billing period.
+    pub(super) fn period(self, subscription: &Value, start: i64, end: i64) -> Value {
+        let period = json!({"current_period_start": start, "current_period_end": end});
         match self {
             Self::Acacia => period,
             Self::Endive => {
@@ -98,7 +105,7 @@ impl StripeShape {
         let mut item = subscription["items"]["data"][0].clone();
         merge(&mut item, &json!({"price": {"id": price}, "plan": {"id": price}}));
         match self {
-            Self::Acacia => json!({"items": {"data": [item]}, "plan": plan(price, at)}),
+            Self::Acacia => json!({"items": {"data": [item]}, "plan": Price::monthly(price).plan(at)}),
             Self::Endive => json!({"items": {"data": [item]}}),
         }
     }
@@ -169,7 +176,7 @@ impl StripeShape {
     /// Changes to an invoice that pay it.
     pub fn paid(self, invoice: &Value, at: i64) -> Value {
         let mut paid = json!({
-            "amount_paid": invoice["total"], "amount_remaining": 0, "attempted": true,
+            "amount_paid": invoice["amount_due"], "amount_remaining": 0, "attempted": true,
             "attempt_count": invoice["attempt_count"].as_i64().unwrap_or_default() + 1, "next_payment_attempt": null,
             "status": "paid", "status_transitions": {"paid_at": at},
         });
@@ -203,44 +210,21 @@ impl StripeShape {
         event["data"]["previous_attributes"] = previous;
         event
     }
-
-    fn price(self, id: &str, at: i64) -> Value {
-        json!({
-            "id": id, "object": "price", "active": true, "billing_scheme": "per_unit", "created": at,
-            "currency": "usd", "custom_unit_amount": null, "livemode": false, "lookup_key": null, "metadata": {},
-            "nickname": null, "product": "prod_carhaul",
-            "recurring": {
-                "interval": "month", "interval_count": 1, "meter": null, "trial_period_days": null, "usage_type": "licensed",
-            },
-            "tax_behavior": "unspecified", "tiers_mode": null, "transform_quantity": null, "type": "recurring",
-            "unit_amount": 4900, "unit_amount_decimal": "4900",
-        })
-    }
 }
 
 const MONTH: i64 = 30 * 24 * 3600;
 
-/// What items had before prices, and still carry.
-fn plan(id: &str, at: i64) -> Value {
-    json!({
-        "id": id, "object": "plan", "active": true, "amount": 4900, "amount_decimal": "4900", "billing_scheme": "per_unit",
-        "created": at, "currency": "usd", "interval": "month", "interval_count": 1, "livemode": false, "metadata": {},
-        "meter": null, "nickname": null, "product": "prod_carhaul", "tiers_mode": null, "transform_usage": null,
-        "trial_period_days": null, "usage_type": "licensed",
-    })
-}
-
-fn list(url: &str, data: Vec<Value>) -> Value {
+pub(super) fn list(url: &str, data: Vec<Value>) -> Value {
     json!({"object": "list", "has_more": false, "total_count": data.len(), "url": url, "data": data})
 }
 
-fn merge(object: &mut Value, changes: &Value) {
+pub(super) fn merge(object: &mut Value, changes: &Value) {
     change(object, changes);
 }
 
 /// Changes what is named and different, in nested objects too, and gives back what was before, as `previous_attributes` do:
 /// of an object what has changed in it, a list as a whole, null for what was not there.
-fn change(object: &mut Value, changes: &Value) -> Value {
+pub(super) fn change(object: &mut Value, changes: &Value) -> Value {
     let mut previous = Map::new();
     for (name, value) in changes.as_object().into_iter().flatten() {
         let present = &mut object[name];
