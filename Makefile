@@ -13,16 +13,17 @@ DEMO_USER = dispatch
 endif
 MINUTES ?= 15
 ORDERS ?= 1000000
+FILE ?= local/prices.json
 SECONDS ?= 2
 
-.PHONY: audit bench openapi help up down deploy token url db-url psql logs test test-db test-db-down clean
+.PHONY: audit bench openapi help up down deploy prices token url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: ## Install what is missing, build, start and deploy the local stack (PARAMS="OidcIssuer=.. CorsOrigins=..")
-	@echo "[1/8] Tools"
+	@echo "[1/9] Tools"
 	@$(TOOLS)
 	@$(STACK) up
 
@@ -33,7 +34,10 @@ deploy: ## Build and deploy again after a change
 	@$(TOOLS)
 	@$(STACK) deploy
 
-token: ## Print a token (USER=owner|admin|dispatch|accountant|driver|rival)
+prices: ## Load a price list (FILE=local/prices.json)
+	@$(STACK) prices $(FILE)
+
+token: ## Print a token (USER=owner|admin|dispatch|accountant|driver|rival|newcomer)
 	@$(STACK) token $(DEMO_USER)
 
 url: ## Print the base URL of the API

@@ -4,6 +4,7 @@ Nothing here touches the stack of `make up`: state folders, ports and processes 
 when it ends, however it ends. A failed check does not stop the later ones; the last line counts all of them.
 """
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import time
 import traceback
 from dataclasses import dataclass, replace
 
-from local import bundle, deploy, ministack, pooler, postgres, services, tools, users
+from local import bundle, deploy, ministack, pooler, postgres, services, stripe, tools, users
 from local.console import Problem, note, say
 from local.processes import free_port
 from local.settings import HOST, ROOT, TOOLS, VENV, Stack
@@ -82,6 +83,10 @@ def gateway():
             deploy.deploy(stack, built, digest, deploy.parameters(stack, None))
             deploy.migrate(stack)
             deploy.require_healthy(stack)
+            stripe.choose(stack, {})
+            stripe.start(stack, daemons)
+            stripe.introduce(stack, deploy.outputs(stack))
+            deploy.load_prices(stack, json.loads(stripe.PRICES.read_text()))
             users.create(stack)
             return _counted(PYTEST, _pytest_counts, env=os.environ | {"CARHAUL_STATE": str(stack.state)})
 

@@ -11,7 +11,7 @@ import urllib.request
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local import bundle, ministack, postgres
+from local import bundle, ministack, postgres, stripe
 from local.console import Problem, note, run_logged
 from local.settings import HOST, ROOT, STACK_NAME, VENV
 
@@ -33,6 +33,7 @@ def parameters(stack, overrides):
         "DatabaseAdminUser": postgres.ADMIN,
         "DatabaseAdminPassword": postgres.password(stack),
         "CognitoEndpoint": stack.endpoint,
+        "StripeApiBase": stripe.url(stack),
     }
     # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
     ours = {name: str(value) for name, value in ours.items()}
@@ -65,17 +66,28 @@ def deploy(stack, template, digest, values):
 
 
 def migrate(stack):
-    """Invokes the migrate function; returns its answer."""
+    """Brings the database to the bundle's schema; returns the function's answer."""
+    said, failed = _invoke_migrate(stack, {})
+    if failed:
+        raise Problem(f"The migrate function failed: {failed} (`make clean` starts again with an empty database).")
+    return said
+
+
+def load_prices(stack, prices):
+    """Loads a price list, `{"prices": [..]}`; returns what that has changed."""
+    said, failed = _invoke_migrate(stack, prices)
+    if failed:
+        raise Problem(f"The prices were not loaded: {failed}")
+    return said
+
+
+def _invoke_migrate(stack, event):
+    """What the function answers, and the message if it failed."""
     name = outputs(stack)["MigrateFunctionName"]
     client = ministack.client(stack, "lambda", config=Config(read_timeout=900, retries={"max_attempts": 1}))
-    answer = client.invoke(FunctionName=name, Payload=b"{}")
+    answer = client.invoke(FunctionName=name, Payload=json.dumps(event))
     said = json.loads(answer["Payload"].read() or b"null")
-    if answer.get("FunctionError"):
-        raise Problem(
-            f"The migrate function failed: {said.get('errorMessage', said)} (`make clean` starts "
-            "again with an empty database)."
-        )
-    return said
+    return said, answer.get("FunctionError") and said.get("errorMessage", str(said))
 
 
 def require_healthy(stack):

@@ -3,13 +3,13 @@
 import fcntl
 from contextlib import contextmanager
 
-from local import ministack, pooler, postgres
+from local import ministack, pooler, postgres, stripe
 from local.console import Problem
 from local.processes import Daemons, require_free_port
 
 # In the order of starting; each needs the ones before it.
 DATABASE = (postgres, pooler)
-ALL = (postgres, pooler, ministack)
+ALL = (postgres, pooler, ministack, stripe)
 
 
 @contextmanager
@@ -43,10 +43,15 @@ def until_the_end(stack):
         stop(daemons)
 
 
-def require_ports(stack, daemons, services=ALL):
+def used(stack):
+    """All but the stand-in of Stripe, if PARAMS have named another Stripe."""
+    return [service for service in ALL if service is not stripe or stripe.used(stack)]
+
+
+def require_ports(stack, daemons):
     """Before the long steps: a port that somebody else has would fail the run at its end."""
     remembered = stack.remembered_ports()
-    for service in services:
+    for service in used(stack):
         port = stack.ports[service.NAME]
         if not daemons.alive(service.NAME):
             require_free_port(service.NAME, port)

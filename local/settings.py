@@ -14,7 +14,7 @@ STACK_NAME = "carhaul"
 # The tag `ms-custom-id` on the HTTP API in template.yaml, which makes the local URL a fixed one.
 API_ID = "carhaul"
 
-DEFAULT_PORTS = {"gateway": 4566, "postgres": 15432, "pooler": 16432}
+DEFAULT_PORTS = {"gateway": 4566, "postgres": 15432, "pooler": 16432, "stripe": 12111}
 
 
 def port_variable(name):

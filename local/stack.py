@@ -1,5 +1,6 @@
 """The commands behind the Makefile: `python -m local.stack <command>`, run in `.local/venv`."""
 
+import json
 import os
 import shlex
 import shutil
@@ -7,21 +8,23 @@ import signal
 import sys
 import time
 import traceback
+from pathlib import Path
 
-from local import bundle, deploy, ministack, pooler, postgres, seed, services, users
+from local import bundle, deploy, ministack, pooler, postgres, seed, services, stripe, users
 from local.console import Problem, Steps, note, say
 from local.processes import Daemons
 from local.settings import from_environment
 
 # Step one, the tools, has run before this program could (local/tools.py).
-STEPS = 8
+STEPS = 9
 
 
 def up(stack):
     begun = time.monotonic()
     steps = Steps(STEPS, done=1)
     with services.exclusive(stack), services.all_or_nothing(stack) as daemons:
-        deploy.chosen(os.environ.get("PARAMS"))
+        if not stripe.choose(stack, deploy.chosen(os.environ.get("PARAMS"))):
+            stripe.stop(daemons)
         services.require_ports(stack, daemons)
         stack.remember()
         with steps.step("Building the functions"):
@@ -32,6 +35,13 @@ def up(stack):
             ministack.start(stack, daemons)
         with ministack.logs_kept(stack):
             _deploy(stack, steps)
+            with steps.step(f"A stand-in of Stripe on port {stack.ports['stripe']}, and prices"):
+                if stripe.used(stack):
+                    stripe.start(stack, daemons)
+                    stripe.introduce(stack, deploy.outputs(stack))
+                    _note_prices(deploy.load_prices(stack, json.loads(stripe.PRICES.read_text())))
+                else:
+                    note("none: PARAMS name another Stripe; load its prices with `make prices FILE=..`")
             own_users = users.exist(stack)
             with steps.step("Demo users"):
                 users.create(stack) if own_users else note("none: users are those of the issuer that PARAMS names")
@@ -50,10 +60,26 @@ def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
     with services.exclusive(stack):
         services.stop(Daemons(stack))
-        for name in ("postgres", "postgres-password", "pooler", "ministack", "bundle", "tmp", "ports.json"):
+        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "tmp", "ports.json"):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     say(f"Stopped, and deleted the data in {stack.state}.")
+
+
+def prices(stack, file):
+    """Loads a price list; the stand-in of Stripe sells at it as well."""
+    _require_running(stack)
+    try:
+        wanted = json.loads(Path(file).read_text())
+    except (OSError, ValueError) as unreadable:
+        raise Problem(f"{file} cannot be read: {unreadable}") from None
+    with services.exclusive(stack):
+        _note_prices(deploy.load_prices(stack, wanted))
+        if stripe.used(stack):
+            daemons = Daemons(stack)
+            stripe.sell(stack, wanted)
+            stripe.stop(daemons)
+            stripe.start(stack, daemons)
 
 
 def redeploy(stack):
@@ -101,9 +127,14 @@ def _deploy(stack, steps):
         deploy.require_healthy(stack)
 
 
+def _note_prices(loaded):
+    said = ", ".join(f"{what} {', '.join(ids)}" for what, ids in loaded.items() if ids)
+    note(f"prices: {said or 'nothing has changed'}")
+
+
 def _require_running(stack):
     daemons = Daemons(stack)
-    missing = [service.NAME for service in services.ALL if not daemons.alive(service.NAME)]
+    missing = [service.NAME for service in services.used(stack) if not daemons.alive(service.NAME)]
     if missing:
         raise Problem(f"The local stack is not running (no {', '.join(missing)}): run `make up` first.")
 
@@ -140,6 +171,7 @@ Try it:
 
 COMMANDS = {
     "up": up, "down": down, "clean": clean, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
+    "prices": prices,
 }
 
 

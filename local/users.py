@@ -4,7 +4,8 @@ from local import deploy, ministack, postgres
 from local.console import Problem
 
 PASSWORD = "Carhaul-demo-1"
-# What `make token USER=..` takes. The first five belong to one carrier, in one role each; rival owns another carrier.
+# What `make token USER=..` takes. The first five belong to one carrier, in one role each; rival owns another carrier, newcomer
+# has none yet.
 EMAILS = {
     "owner": "owner@bluegrass.example",
     "admin": "admin@bluegrass.example",
@@ -12,6 +13,7 @@ EMAILS = {
     "accountant": "accountant@bluegrass.example",
     "driver": "driver@bluegrass.example",
     "rival": "owner@sunbelt.example",
+    "newcomer": "newcomer@example.com",
 }
 
 

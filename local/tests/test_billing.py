@@ -1,122 +1,133 @@
-"""Stripe's events through gateway, webhook, queue and worker, signed as Stripe signs."""
+"""A carrier subscribes, changes, does not pay, pays and cancels, over the API and the stand-in's pages; what it may do follows
+with the next request, for the token that its owner has had all the time."""
 
-import hashlib
-import hmac
-import json
-import time
-import uuid
-
-import psycopg2
 import pytest
-import requests
-
-from local import deploy, ministack, postgres
-
-SECRET = "whsec_of_the_test"
-
-
-@pytest.fixture(scope="module")
-def signing(stack):
-    """The endpoint has a signing secret from now on, though its function has already read that there is none."""
-    deliver(stack, {"id": "evt_too_early"}, expect=403)
-    manager = ministack.client(stack, "secretsmanager")
-    secret = deploy.outputs(stack)["StripeWebhookSecretArn"]
-    manager.put_secret_value(SecretId=secret, SecretString=json.dumps({"signing_secrets": ["whsec_former", SECRET]}))
-    return SECRET
+from billing import Carrier, Stripe, connect, eventually
 
 
 @pytest.fixture
 def database(stack):
-    connection = psycopg2.connect(postgres.direct_url(stack))
-    connection.autocommit = True
+    connection = connect(stack)
     with connection.cursor() as cursor:
         yield cursor
     connection.close()
 
 
 @pytest.fixture
-def carrier(database):
-    """A carrier that has been to the checkout: its name at Stripe, and here."""
-    tenant, customer = str(uuid.uuid4()), f"cus_{uuid.uuid4().hex}"
-    database.execute("INSERT INTO tenants (id, name, time_zone) VALUES (%s, 'Carrier', 'UTC')", [tenant])
-    database.execute("INSERT INTO stripe_customers (tenant_id, id) VALUES (%s, %s)", [tenant, customer])
-    database.execute(
-        "INSERT INTO prices (stripe_price_id, name, plan, interval, currency, amount) "
-        "VALUES ('price_of_the_test', 'PRO_MONTHLY', 'pro', 'month', 'USD', 149) ON CONFLICT DO NOTHING"
-    )
-    return tenant, customer
+def account(stack):
+    return Stripe(stack)
 
 
-def deliver(stack, event, secret=SECRET, expect=None):
-    body, now = json.dumps(event).encode(), int(time.time())
-    code = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    headers = {"Stripe-Signature": f"t={now},v1={code}", "Content-Type": "application/json; charset=utf-8"}
-    answer = requests.post(f"{stack.url}/webhooks/stripe", data=body, headers=headers, timeout=30)
-    if expect:
-        assert answer.status_code == expect, answer.text
-    return answer
+@pytest.fixture
+def customer(account, database):
+    """`customer(carrier)`: the carrier's name at Stripe."""
+
+    def make(carrier):
+        customer = account.client.v1.customers.create(params={"name": "Carrier"}).id
+        database.execute("INSERT INTO stripe_customers (tenant_id, id) VALUES (%s, %s)", [carrier.id, customer])
+        return customer
+
+    return make
 
 
-def bought(customer, **changes):
-    now = int(time.time())
-    subscription = {
-        "id": f"sub_{uuid.uuid4().hex}", "object": "subscription", "customer": customer, "status": "active",
-        "start_date": now, "cancel_at_period_end": False,
-        "items": {"data": [{
-            "price": {"id": "price_of_the_test"}, "quantity": 1,
-            "current_period_start": now, "current_period_end": now + 2_592_000,
-        }]},
+def checkout(account, customer, price):
+    params = {
+        "mode": "subscription", "customer": customer, "line_items": [{"price": price, "quantity": 1}],
+        "success_url": "http://localhost:3000/paid?session={CHECKOUT_SESSION_ID}", "cancel_url": "http://localhost:3000",
     }
-    event = {
-        "id": f"evt_{uuid.uuid4().hex}", "object": "event", "type": "customer.subscription.created", "created": now,
-        "livemode": False, "api_version": "2025-09-30.clover", "data": {"object": subscription},
-    }
-    return event | changes
+    return account.client.v1.checkout.sessions.create(params=params)
 
 
-def eventually(ask, expected, seconds=30):
-    until = time.monotonic() + seconds
-    while (answer := ask()) != expected and time.monotonic() < until:
-        time.sleep(0.1)
-    assert answer == expected
+def test_a_carrier_subscribes_upgrades_does_not_pay_pays_and_cancels(stack, account, database, customer):
+    carrier, other = Carrier(stack), Carrier(stack)
+    name = customer(carrier)
+    other_customer = customer(other)
+    before = other.send("GET", "/v1/usage")
+    carrier.add_truck(expect=201)
+    assert carrier.add_truck(expect=402)["max"] == 1
 
+    # A payment that fails buys nothing.
+    page = checkout(account, name, "price_local_starter_monthly")
+    account.act(page.url, "fail", expect=402)
+    assert carrier.plan() == "free"
+    account.act(page.url, "pay").headers["location"].endswith(page.id)
+    eventually(carrier.plan, "starter")
+    assert carrier.limit("trucks") == 10
+    carrier.add_truck(expect=201)
 
-def test_an_event_changes_the_plan_of_its_carrier_and_of_no_other(stack, signing, database, carrier):
-    tenant, customer = carrier
+    portal = account.client.v1.billing_portal.sessions.create(params={"customer": name}).url
+    subscription = account.client.v1.subscriptions.list(params={"customer": name}).data[0].id
+    account.act(portal, "change-price", subscription=subscription, price="price_local_pro_monthly")
+    eventually(carrier.plan, "pro")
+    assert carrier.limit("trucks") is None
 
-    def plan():
-        database.execute("SELECT plan FROM tenants WHERE id = %s", [tenant])
-        return database.fetchone()[0]
+    # Who does not pay keeps the plan for some days, then has what everybody has; nothing is taken away.
+    account.act(portal, "fail-payment", subscription=subscription)
+    owes = lambda: database_value(database, "SELECT plan_ends_at > now() FROM tenants WHERE id = %s", carrier.id)
+    eventually(owes, True)
+    assert carrier.plan() == "pro"
+    carrier.add_truck(expect=201)
+    database.execute("UPDATE tenants SET plan_ends_at = now() WHERE id = %s", [carrier.id])
+    assert carrier.plan() == "free"
+    carrier.add_truck(expect=402)
+    assert len(carrier.send("GET", "/v1/trucks")["data"]) == 3
+    account.act(portal, "pay", subscription=subscription)
+    eventually(carrier.plan, "pro")
+    carrier.add_truck(expect=201)
 
-    database.execute("SELECT md5(string_agg(id::text || plan, ' ' ORDER BY id)) FROM tenants WHERE id <> %s", [tenant])
-    others = database.fetchone()
-    event = bought(customer)
-    # The function reads its secret anew no more often than every 30 seconds.
-    eventually(lambda: deliver(stack, event).status_code, 200, seconds=45)
-    eventually(plan, "pro")
-    assert deliver(stack, event, expect=200).json()["duplicate"]
-    deliver(stack, event, secret="whsec_former", expect=200)
-    deliver(stack, bought(customer), secret="whsec_guessed", expect=400)
-    database.execute("SELECT type, outcome FROM billing_events WHERE tenant_id = %s", [tenant])
-    assert database.fetchall() == [("customer.subscription.created", "applied")]
-    database.execute("SELECT md5(string_agg(id::text || plan, ' ' ORDER BY id)) FROM tenants WHERE id <> %s", [tenant])
-    assert database.fetchone() == others
-
-
-def test_what_never_reached_the_queue_is_found_by_housekeeping(stack, signing, database, carrier):
-    tenant, customer = carrier
-    event = bought(customer)
-    database.execute(
-        "INSERT INTO stripe_events (id, type, livemode, created_at, object_id, customer_id, payload, received_at) "
-        "VALUES (%s, %s, false, now(), %s, %s, %s, now() - interval '1 hour')",
-        [event["id"], event["type"], event["data"]["object"]["id"], customer, json.dumps(event)],
+    account.act(portal, "cancel-at-period-end", subscription=subscription)
+    ends = lambda: database_value(
+        database, "SELECT cancel_at_period_end FROM subscriptions WHERE tenant_id = %s", carrier.id
     )
-    name = deploy.outputs(stack)["HousekeepingFunctionName"]
-    answer = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=b'{"task": "requeue"}')
-    assert json.loads(answer["Payload"].read())["requeued"] >= 1
+    eventually(ends, True)
+    assert carrier.plan() == "pro"
+    # The period ends.
+    account.act(portal, "pay", subscription=subscription)
+    eventually(carrier.plan, "free")
+    carrier.add_truck(expect=402)
+    assert len(carrier.send("GET", "/v1/trucks")["data"]) == 4
 
-    def plan():
-        database.execute("SELECT plan FROM tenants WHERE id = %s", [tenant])
-        return database.fetchone()[0]
+    # Every invoice that we keep is one of Stripe's, to the cent.
+    eventually(lambda: invoices(database, carrier), at_stripe(account, name))
+    # Nothing of this was the other's, and the portal of one opens nothing of another.
+    theirs = checkout(account, other_customer, "price_local_starter_monthly")
+    assert other.send("GET", "/v1/usage") == before | {"limits": other.send("GET", "/v1/usage")["limits"]}
+    account.act(theirs.url, "pay")
+    eventually(other.plan, "starter")
+    their_subscription = account.client.v1.subscriptions.list(params={"customer": other_customer}).data[0].id
+    account.act(portal, "cancel", subscription=their_subscription, expect=404)
+    assert (other.plan(), carrier.plan()) == ("starter", "free")
 
-    eventually(plan, "pro")
+
+def test_a_customer_that_is_deleted_at_stripe_has_bought_nothing_any_more(stack, account, database, customer):
+    carrier = Carrier(stack)
+    name = customer(carrier)
+    account.act(checkout(account, name, "price_local_pro_yearly").url, "pay")
+    eventually(carrier.plan, "pro")
+    portal = account.client.v1.billing_portal.sessions.create(params={"customer": name}).url
+    subscription = account.client.v1.subscriptions.list(params={"customer": name}).data[0].id
+    account.act(portal, "cancel", subscription=subscription)
+    eventually(carrier.plan, "free")
+    # Again: a second subscription of the same customer.
+    account.act(checkout(account, name, "price_local_starter_yearly").url, "pay")
+    eventually(carrier.plan, "starter")
+
+
+def database_value(database, query, *arguments):
+    database.execute(query, arguments)
+    row = database.fetchone()
+    return row and row[0]
+
+
+def invoices(database, carrier):
+    database.execute(
+        "SELECT stripe_id, status, (total_amount * 100)::int, (paid_amount * 100)::int, (remaining_amount * 100)::int "
+        "FROM billing_invoices WHERE tenant_id = %s ORDER BY stripe_id",
+        [carrier.id],
+    )
+    return database.fetchall()
+
+
+def at_stripe(account, customer):
+    found = account.client.v1.invoices.list(params={"customer": customer, "limit": 100}).data
+    return sorted((i.id, i.status, i.total, i.amount_paid, i.amount_remaining) for i in found)

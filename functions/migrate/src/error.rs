@@ -13,6 +13,9 @@ pub enum MigrateError {
     Privileged(String),
     #[error("{0:?} is not the name of a database role of ours")]
     UnknownRole(String),
+    /// What `migrate` was invoked with: a sentence for each wrong field.
+    #[error("{}", .0.join("; "))]
+    Invalid(Vec<String>),
     #[error("rotation: {0}")]
     Rotation(String),
 }

@@ -1,9 +1,10 @@
-//! Brings a database to the state that this version of the functions needs: roles, their passwords, the schema. The tests
-//! build their database by the same code.
+//! Brings a database to the state that this version of the functions needs: roles, their passwords, the schema, the price
+//! list. The tests build their database by the same code.
 
 mod apply;
 mod connect;
 mod error;
+pub mod prices;
 mod roles;
 mod rotation;
 

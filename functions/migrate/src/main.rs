@@ -1,11 +1,14 @@
-//! The function `migrate`: invoked with `{}` it migrates; Secrets Manager invokes it to rotate a role's password.
+//! The function `migrate`: invoked with `{}` it migrates, with `{"prices": [..]}` it loads the price list; Secrets Manager
+//! invokes it to rotate a role's password.
 
 use carhaul_core::platform::config::{MigrateConfig, RoleSecret};
 use carhaul_core::platform::secrets::{Credentials, Secrets};
 use carhaul_core::platform::telemetry;
+use carhaul_migrate::prices::{self, Loaded};
 use carhaul_migrate::{MigrateError, Outcome, Rotation, RotationRequest, direct, migrate};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -23,6 +26,7 @@ struct Nothing {}
 #[serde(untagged)]
 enum Answer {
     Migrated(Outcome),
+    Loaded(Loaded),
     Rotated {},
 }
 
@@ -31,16 +35,23 @@ async fn main() -> Result<(), Error> {
     let config = MigrateConfig::from_env()?;
     telemetry::init(&config.log_level);
     let config = &config;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
-        let answer = answer(config, event.payload).await;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let answer = answer(config, &event.payload).await;
         answer.inspect_err(|error| tracing::error!(%error, "failed")).map_err(Error::from)
     }))
     .await
 }
 
-async fn answer(config: &MigrateConfig, request: Request) -> Result<Answer, MigrateError> {
+async fn answer(config: &MigrateConfig, event: &Value) -> Result<Answer, MigrateError> {
     // Read anew each time: the administrator's password is rotated too, by RDS.
     let secrets = Secrets::new();
+    if let Some(prices) = prices::parse(event) {
+        let owner = direct(&config.database, &secrets.read::<Credentials>(&config.owner_secret).await?);
+        let loaded = prices::load(&owner, &prices?).await?;
+        tracing::info!(?loaded, "prices loaded");
+        return Ok(Answer::Loaded(loaded));
+    }
+    let request = Request::deserialize(event).map_err(|error| MigrateError::Invalid(vec![error.to_string()]))?;
     let admin = direct(&config.database, &secrets.read::<Credentials>(&config.admin_secret).await?);
     match request {
         Request::Rotate(request) => {

@@ -17,6 +17,6 @@ pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
-pub use stripe::{StripeFault, StripeRequest, StripeServer, StripeShape};
+pub use stripe::{StripeFault, StripeRequest, StripeServer, StripeShape, run_stripe};
 pub use token::TokenBuilder;
 pub use trip_counter::{Fault, Seen, TripCounter};

@@ -345,3 +345,80 @@ async fn bad_days_are_felt_by_the_client() {
     let lost = server.requests().into_iter().filter(|request| request.idempotency_key.as_deref() == Some("LoseAnswer"));
     assert!(lost.count() > 1, "the client has asked again");
 }
+
+#[tokio::test]
+async fn a_checkout_page_is_open_until_it_is_paid_expired_or_closed() {
+    let server = server().await;
+    let stripe = client(&server);
+    let customer = server.create_customer();
+    let open = async |key: &str| {
+        let new = NewCheckoutSession {
+            tenant_id: TenantId::new(),
+            customer_id: &customer,
+            price_id: "price_pro",
+            success_url: "https://app.example/paid?session={CHECKOUT_SESSION_ID}",
+            cancel_url: "https://app.example/<plans>",
+        };
+        stripe.create_checkout_session(&new, key).await.unwrap()
+    };
+    let browser = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let (paid, closed) = (open("one").await, open("two").await);
+    let seen = browser.get(&paid.url).send().await.unwrap().text().await.unwrap();
+    assert!(seen.contains("$149.99") && seen.contains("no money moves") && seen.contains("&lt;plans&gt;"), "{seen}");
+
+    let declined = browser.post(format!("{}/fail", paid.url)).send().await.unwrap();
+    assert_eq!(declined.status(), StatusCode::PAYMENT_REQUIRED);
+    let expire = format!("/v1/checkout/sessions/{}/expire", closed.id);
+    assert_eq!(raw(&server, "POST", &expire).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(refused(raw(&server, "POST", &expire)).await.0, StatusCode::BAD_REQUEST);
+    let answer = browser.post(format!("{}/pay", paid.url)).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["location"], format!("https://app.example/paid?session={}", paid.id));
+    for page in [&paid, &closed] {
+        let again = browser.post(format!("{}/pay", page.url)).send().await.unwrap();
+        assert_eq!(again.status(), StatusCode::BAD_REQUEST, "{}", page.id);
+    }
+    let missing = format!("{}/checkout/cs_none/pay", server.url());
+    assert_eq!(browser.post(missing).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(stripe.list_subscriptions(None).await.unwrap().data.len(), 1);
+    let still = raw(&server, "GET", &format!("/v1/checkout/sessions?customer={customer}&status=open")).send().await;
+    assert_eq!(still.unwrap().text().await.unwrap().matches("cs_test_").count(), 0);
+}
+
+#[tokio::test]
+async fn the_portal_changes_what_is_its_customers_and_nothing_else() {
+    let server = server().await;
+    let stripe = client(&server);
+    let (customer, other) = (server.create_customer(), server.create_customer());
+    let (ours, theirs) = (server.subscribe(&customer, "price_starter"), server.subscribe(&other, "price_starter"));
+    let new = NewPortalSession { customer_id: &customer, return_url: "https://app.example" };
+    let portal = stripe.create_portal_session(&new, "portal").await.unwrap();
+    let browser = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let act = async |action: &str, form: String| {
+        let answer = browser.post(format!("{}/{action}", portal.url)).body(form).send().await.unwrap();
+        (answer.status(), stripe.subscription(&ours).await.unwrap().unwrap())
+    };
+    let before = stripe.subscription(&theirs).await.unwrap();
+    let (status, now) = act("change-price", format!("subscription={ours}&price=price_pro")).await;
+    assert_eq!((status, &now["items"]["data"][0]["price"]["id"]), (StatusCode::SEE_OTHER, &json!("price_pro")));
+    assert_eq!(act("fail-payment", format!("subscription={ours}")).await.1["status"], "past_due");
+    let seen = browser.get(&portal.url).send().await.unwrap().text().await.unwrap();
+    assert!(seen.contains("past_due") && seen.contains("$149.99") && seen.contains(&ours), "{seen}");
+    assert!(!seen.contains(&theirs), "{seen}");
+    assert_eq!(act("pay", format!("subscription={ours}")).await.1["status"], "active");
+    assert_eq!(act("cancel-at-period-end", format!("subscription={ours}")).await.1["cancel_at_period_end"], true);
+    assert_eq!(act("resume", format!("subscription={ours}")).await.1["cancel_at_period_end"], false);
+    for (action, form) in [
+        ("cancel", format!("subscription={theirs}")),
+        ("cancel", "subscription=sub_none".to_owned()),
+        ("explode", format!("subscription={ours}")),
+    ] {
+        let (status, now) = act(action, form).await;
+        assert_eq!((status, &now["status"]), (StatusCode::NOT_FOUND, &json!("active")), "{action}");
+    }
+    let (status, _) = act("change-price", format!("subscription={ours}&price=price_none")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(act("cancel", format!("subscription={ours}")).await.1["status"], "canceled");
+    assert_eq!(act("pay", format!("subscription={ours}")).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(stripe.subscription(&theirs).await.unwrap(), before);
+}

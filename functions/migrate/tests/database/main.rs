@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
 
 mod migrate;
+mod prices;
 mod rotation;
 mod support;

@@ -1,5 +1,7 @@
 //! All that the stand-in knows: one account at Stripe, its objects in the order in which they were made, and its events.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use super::documents::{self, Checkout};
 use super::objects::StripeShape;
 use super::price::Price;
 use super::refusal::Refusal;
+use super::server::StripeRequest;
 
 pub(super) const SHAPE: StripeShape = StripeShape::Endive;
 
@@ -23,6 +26,8 @@ pub(super) struct Account {
     pub baskets: Vec<(String, i64)>,
     pub portals: Shelf,
     pub events: Shelf,
+    /// What was answered to an idempotency key, and to which request.
+    pub answers: HashMap<String, (StripeRequest, Value)>,
 }
 
 /// Objects of one kind, the oldest first.
@@ -120,7 +125,7 @@ impl Account {
     pub(super) fn complete_checkout(&mut self, id: &str, at: i64) -> Result<String, Refusal> {
         let position = self.checkouts.position(id).ok_or_else(|| Refusal::not_found("checkout.session", id))?;
         let session = &self.checkouts.all()[position];
-        if session["status"] != "open" || session["expires_at"].as_i64() < Some(at) {
+        if session["status"] != "open" {
             return Err(Refusal::state("This checkout session is no longer open."));
         }
         let customer = text(session, "customer");
@@ -134,6 +139,31 @@ impl Account {
         });
         self.change(|account| &mut account.checkouts, id, "checkout.session.completed", &changes, at);
         Ok(subscription)
+    }
+
+    /// What a checkout sells, for people, and how many of it.
+    pub(super) fn basket(&self, id: &str) -> (String, i64) {
+        let basket = self.checkouts.position(id).and_then(|position| self.baskets.get(position));
+        let label = |id: &String| self.price(id, "price").map_or_else(|_| id.clone(), Price::label);
+        basket.map(|(price, quantity)| (label(price), *quantity)).unwrap_or_default()
+    }
+
+    /// Closes a page that can still be paid on.
+    pub(super) fn expire_checkout(&mut self, id: &str, at: i64) -> Result<Value, Refusal> {
+        let session = self.checkouts.get(id).ok_or_else(|| Refusal::missing("session", "checkout.session", id))?;
+        if session["status"] != "open" {
+            return Err(Refusal::state("Only Checkout Sessions with a status in [\"open\"] can be expired."));
+        }
+        let changes = json!({"status": "expired", "url": null});
+        self.change(|account| &mut account.checkouts, id, "checkout.session.expired", &changes, at);
+        Ok(self.checkouts.get(id).cloned().unwrap_or_default())
+    }
+
+    /// Closes the pages whose day is over.
+    pub(super) fn expire_old_checkouts(&mut self, at: i64) -> Result<(), Refusal> {
+        let old = self.checkouts.of("status", "open").filter(|session| session["expires_at"].as_i64() <= Some(at));
+        let old: Vec<String> = old.map(|session| text(session, "id")).collect();
+        old.iter().try_for_each(|id| self.expire_checkout(id, at).map(drop))
     }
 
     pub(super) fn open_portal(

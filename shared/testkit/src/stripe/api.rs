@@ -50,29 +50,32 @@ pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: Request) 
 }
 
 fn handle(shared: &Shared, headers: &HeaderMap, request: StripeRequest, parameters: Parameters) -> Response {
-    let mut inner = shared.lock();
-    inner.requests.push(request.clone());
+    shared.lock().requests.push(request.clone());
     if let Err(refusal) = check_key(headers, &shared.key).and_then(|()| check_version(headers)) {
         return refusal.into_response();
     }
     // Of a GET it means nothing.
     let key = request.idempotency_key.clone().filter(|_| request.method == "POST");
-    if let Some(key) = &key {
-        match repeated(inner.answers.get(key), key, &request) {
-            Ok(None) => {}
-            Ok(Some(answer)) => return ([("idempotent-replayed", "true")], Json(answer)).into_response(),
-            Err(refusal) => return refusal.into_response(),
+    let is_get = request.method == "GET";
+    let answer = |account: &mut Account, at| {
+        if let Some(key) = &key {
+            match repeated(account.answers.get(key), key, &request) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return ([("idempotent-replayed", "true")], Json(answer)).into_response(),
+                Err(refusal) => return refusal.into_response(),
+            }
         }
-    }
-    let answer = match dispatch(&mut inner.account, &shared.url, &request, parameters, shared.now()) {
-        Ok(answer) => answer,
-        // Nothing has begun: the key is good for a better request.
-        Err(refusal) => return refusal.into_response(),
+        let answer = match dispatch(account, &shared.url, &request, parameters, at) {
+            Ok(answer) => answer,
+            // Nothing has begun: the key is good for a better request.
+            Err(refusal) => return refusal.into_response(),
+        };
+        if let Some(key) = &key {
+            account.answers.insert(key.clone(), (request, answer.clone()));
+        }
+        Json(answer).into_response()
     };
-    if let Some(key) = key {
-        inner.answers.insert(key, (request, answer.clone()));
-    }
-    Json(answer).into_response()
+    if is_get { shared.look(answer) } else { shared.change(answer) }
 }
 
 fn check_key(headers: &HeaderMap, key: &str) -> Result<(), Refusal> {
@@ -126,6 +129,7 @@ fn dispatch(
     mut given: Parameters,
     at: i64,
 ) -> Result<Value, Refusal> {
+    account.expire_old_checkouts(at)?;
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("GET", ["v1", "customers", id]) => one(&account.customers, "customer", id, given),
@@ -133,6 +137,12 @@ fn dispatch(
         ("GET", ["v1", "invoices", id]) => one(&account.invoices, "invoice", id, given),
         ("GET", ["v1", "events", id]) => one(&account.events, "event", id, given),
         ("GET", ["v1", "checkout", "sessions", id]) => one(&account.checkouts, "checkout.session", id, given),
+        ("GET", ["v1", "checkout", "sessions"]) => {
+            let (customer, status) = (given.take("customer")?, given.take("status")?);
+            page(&account.checkouts, "checkout.session", &request.path, given, |session| {
+                is(session, "customer", customer.as_deref()) && is(session, "status", status.as_deref())
+            })
+        }
         ("GET", ["v1", "subscriptions"]) => {
             let (customer, status) = (given.take("customer")?, given.take("status")?);
             page(&account.subscriptions, "subscription", &request.path, given, |subscription| {
@@ -187,6 +197,10 @@ fn dispatch(
             };
             given.end()?;
             account.open_checkout(base, new, at)
+        }
+        ("POST", ["v1", "checkout", "sessions", id, "expire"]) => {
+            given.end()?;
+            account.expire_checkout(id, at)
         }
         ("POST", ["v1", "billing_portal", "sessions"]) => {
             let (customer, return_url) = (given.require("customer")?, given.address("return_url")?);

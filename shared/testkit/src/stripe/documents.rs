@@ -77,10 +77,11 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn object(&self, id: &str, invoice: &str, subscription: &Value) -> Value {
         let Self { price, quantity, amount, .. } = self;
+        let name = price.nickname.as_deref().unwrap_or(&price.id);
         let description = match (self.is_proration, *amount < 0) {
-            (true, true) => format!("Unused time on {}", price.id),
-            (true, false) => format!("Remaining time on {}", price.id),
-            (false, _) => format!("{quantity} × {}", price.id),
+            (true, true) => format!("Unused time on {name}"),
+            (true, false) => format!("Remaining time on {name}"),
+            (false, _) => format!("{quantity} × {name}"),
         };
         json!({
             "id": id, "object": "line_item", "amount": amount, "currency": "usd", "description": description,

@@ -5,14 +5,18 @@
 
 mod account;
 mod api;
+mod deliveries;
 mod documents;
 mod invoices;
 mod life;
 mod objects;
+mod pages;
 mod parameters;
 mod price;
 mod refusal;
 mod server;
+mod standalone;
 
 pub use objects::StripeShape;
 pub use server::{StripeFault, StripeRequest, StripeServer};
+pub use standalone::run as run_stripe;

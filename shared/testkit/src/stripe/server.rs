@@ -1,12 +1,12 @@
 //! The socket, what tests do to the account as if somebody had done it at Stripe, and the faults.
 
-use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::CONNECTION;
@@ -16,14 +16,16 @@ use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
 use carhaul_core::base::clock::Clock;
 use futures_util::stream;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::account::{Account, random_id};
-use super::api;
+use super::account::{Account, random_id, text};
 use super::price::Price;
 use super::refusal::Refusal;
+use super::{api, pages};
 
 /// What can go wrong on the way to Stripe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub enum StripeFault {
 }
 
 /// A request that came, in time or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StripeRequest {
     pub method: String,
     pub path: String,
@@ -59,8 +61,12 @@ pub struct StripeServer {
 pub(super) struct Shared {
     pub url: String,
     pub key: String,
-    pub clock: Clock,
+    clock: Clock,
     inner: Mutex<Inner>,
+    /// Where the account is kept, if it outlives the process.
+    file: Option<PathBuf>,
+    /// Rung when something has changed.
+    pub changed: Notify,
 }
 
 #[derive(Default)]
@@ -68,8 +74,6 @@ pub(super) struct Inner {
     pub account: Account,
     pub fault: Option<StripeFault>,
     pub requests: Vec<StripeRequest>,
-    /// What was answered to a key, and to which request.
-    pub answers: HashMap<String, (StripeRequest, Value)>,
 }
 
 impl StripeServer {
@@ -77,12 +81,8 @@ impl StripeServer {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on the loopback address");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared {
-            url: format!("http://{address}"),
-            key: random_id("sk_test_", 24),
-            clock: Clock::system(),
-            inner: Mutex::default(),
-        });
+        let url = format!("http://{address}");
+        let shared = Shared::new(url, random_id("sk_test_", 24), Account::default(), None);
         let task = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self { shared, task }
     }
@@ -109,14 +109,14 @@ impl StripeServer {
 
     /// Sells at this price from now on. `interval` is `month` or `year`.
     pub fn add_price(&self, id: &str, amount_cents: i64, interval: &str) {
-        let price = Price { id: id.to_owned(), amount: amount_cents, interval: interval.to_owned() };
-        self.shared.lock().account.add_price(price);
+        let (id, interval) = (id.to_owned(), interval.to_owned());
+        self.shared
+            .change(|account, _| account.add_price(Price { id, amount: amount_cents, interval, nickname: None }));
     }
 
     /// A customer that somebody made in the dashboard.
     pub fn create_customer(&self) -> String {
-        let customer = self.shared.lock().account.create_customer(None, None, json!({}), self.shared.now());
-        super::account::text(&customer, "id")
+        text(&self.shared.change(|account, at| account.create_customer(None, None, json!({}), at)), "id")
     }
 
     /// A paid subscription. Returns its id.
@@ -177,6 +177,11 @@ impl Drop for StripeServer {
 }
 
 impl Shared {
+    pub(super) fn new(url: String, key: String, account: Account, file: Option<PathBuf>) -> Arc<Self> {
+        let inner = Mutex::new(Inner { account, ..Inner::default() });
+        Arc::new(Self { url, key, clock: Clock::system(), inner, file, changed: Notify::new() })
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("nobody panics while holding this lock")
     }
@@ -186,17 +191,39 @@ impl Shared {
         self.clock.now().timestamp()
     }
 
+    /// Looks at the account as it is now.
+    pub(super) fn look<T>(&self, what: impl FnOnce(&mut Account, i64) -> T) -> T {
+        what(&mut self.lock().account, self.now())
+    }
+
+    /// Does something to the account now. It is kept before anybody is answered.
+    pub(super) fn change<T>(&self, what: impl FnOnce(&mut Account, i64) -> T) -> T {
+        let mut inner = self.lock();
+        let done = what(&mut inner.account, self.now());
+        if let Some(file) = &self.file {
+            keep(&inner.account, file).unwrap_or_else(|error| panic!("{} cannot be written: {error}", file.display()));
+        }
+        drop(inner);
+        self.changed.notify_one();
+        done
+    }
+
     /// # Panics
     /// If the account refuses: the test is wrong.
     fn happen<T>(&self, what: impl FnOnce(&mut Account, i64) -> Result<T, Refusal>) -> T {
-        let now = self.now();
-        let happened = what(&mut self.lock().account, now);
-        happened.unwrap_or_else(|refusal| panic!("this cannot happen at Stripe: {}", refusal.message))
+        self.change(what).unwrap_or_else(|refusal| panic!("this cannot happen at Stripe: {}", refusal.message))
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let router = Router::new()
+/// Whole or not at all.
+fn keep(account: &Account, file: &Path) -> io::Result<()> {
+    let fresh = file.with_extension("new");
+    fs::write(&fresh, serde_json::to_vec(account)?)?;
+    fs::rename(fresh, file)
+}
+
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let router = pages::router()
         .fallback(api::answer)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), misbehave))
         .with_state(Arc::clone(&shared));

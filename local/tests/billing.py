@@ -1,0 +1,100 @@
+"""What the tests of billing share: carriers, the stand-in of Stripe, and events that are signed by Stripe's own library."""
+
+import json
+import time
+import uuid
+
+import psycopg2
+import requests
+import stripe
+
+from local import postgres, users
+from local import stripe as stand_in
+
+
+class Carrier:
+    """A carrier with an owner of its own, who signs in once and keeps the token."""
+
+    def __init__(self, stack):
+        self.session, self.url = requests.Session(), stack.url
+        self.session.headers["Authorization"] = f"Bearer {users.newcomer(stack, f'{uuid.uuid4().hex}@example.com')}"
+        made = self.send("POST", "/v1/tenants", json={"name": "Carrier", "time_zone": "UTC"}, expect=201)
+        self.id = made["id"]
+
+    def send(self, method, path, expect=200, **options):
+        answer = self.session.request(method, self.url + path, timeout=30, **options)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def plan(self):
+        return self.send("GET", "/v1/usage")["plan"]
+
+    def limit(self, name):
+        limits = self.send("GET", "/v1/usage")["limits"]
+        return next(limit["max"] for limit in limits if limit["limit"] == name)
+
+    def add_truck(self, expect):
+        return self.send("POST", "/v1/trucks", json={"unit_number": uuid.uuid4().hex[:8], "capacity": 1}, expect=expect)
+
+
+class Stripe:
+    """The account of this stack's stand-in, through Stripe's own library and through its pages."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.client = stripe.StripeClient(
+            stand_in.settings(stack)["api_key"], base_addresses={"api": stand_in.url(stack)}, max_network_retries=0
+        )
+
+    @property
+    def secrets(self):
+        return stand_in.settings(self.stack)["signing_secrets"]
+
+    def act(self, page, action, expect=303, **form):
+        answer = requests.post(f"{page}/{action}", data=form, timeout=30, allow_redirects=False)
+        assert answer.status_code == expect, answer.text
+        return answer
+
+    def deliver(self, event, *secrets, header=None):
+        """An event as Stripe's library signs it, with each of these secrets (by default with those that count)."""
+        body = event if isinstance(event, str) else json.dumps(event)
+        headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": header or sign(body, *(secrets or self.secrets))}
+        return requests.post(f"{self.stack.url}/webhooks/stripe", data=body.encode(), headers=headers, timeout=30)
+
+
+def sign(body, *secrets, at=None):
+    at = at or int(time.time())
+    headers = [stripe.WebhookSignature.generate_signature_header(body, secret, at) for secret in secrets]
+    # One time, and a code for each secret.
+    return ",".join([headers[0], *(header.partition(",")[2] for header in headers[1:])])
+
+
+def connect(stack):
+    connection = psycopg2.connect(postgres.direct_url(stack))
+    connection.autocommit = True
+    return connection
+
+
+def an_event(customer, **changes):
+    """A subscription that somebody bought, of which the stand-in knows nothing."""
+    now = int(time.time())
+    subscription = {
+        "id": f"sub_{uuid.uuid4().hex}", "object": "subscription", "customer": customer, "status": "active",
+        "start_date": now, "cancel_at_period_end": False,
+        "items": {"data": [{
+            "price": {"id": "price_local_pro_monthly"}, "quantity": 1,
+            "current_period_start": now, "current_period_end": now + 2_592_000,
+        }]},
+    }
+    event = {
+        "id": f"evt_{uuid.uuid4().hex}", "object": "event", "type": "customer.subscription.created", "created": now,
+        "livemode": False, "api_version": "2025-09-30.clover", "data": {"object": subscription},
+    }
+    return event | changes
+
+
+def eventually(ask, expected, seconds=30):
+    until = time.monotonic() + seconds
+    while (answer := ask()) != expected and time.monotonic() < until:
+        time.sleep(0.1)
+    assert answer == expected
