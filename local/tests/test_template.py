@@ -28,7 +28,7 @@ def secret_in_environment(function):
 
 
 @pytest.mark.parametrize("function, others", [
-    ("Api", set()), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
+    ("Api", {"StripeSecret"}), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
 ])
 def test_a_function_reads_its_own_secrets_and_no_other(function, others):
     role = f"{function}Role"

@@ -3,6 +3,8 @@
 use axum::extract::FromRef;
 use axum::{Router, middleware};
 use carhaul_core::base::clock::Clock;
+use carhaul_core::billing::payments::Payments;
+use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
@@ -15,6 +17,7 @@ use crate::routes;
 pub struct App {
     pub db: Db,
     pub verifier: TokenVerifier,
+    pub payments: Payments,
     pub clock: Clock,
 }
 
@@ -23,6 +26,7 @@ impl App {
         Self {
             db: Db::new(config.database.clone(), config.database_secret.clone()),
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
+            payments: Payments::new(config.stripe.clone(), ReturnUrls::new(&config.cors_origins, config.environment)),
             clock,
         }
     }

@@ -38,6 +38,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "trailers", description = "Trailers"),
         (name = "drivers", description = "Drivers"),
         (name = "orders", description = "The dispatch list: orders, their vehicles, and what happens to them"),
+        (name = "billing", description = "What the carrier has bought, and the pages where it pays"),
         (name = "lookups", description = "The carrier's own words: statuses, tags, categories, reasons"),
         (name = "events", description = "What has changed"),
         (name = "meta", description = "The service about itself"),
@@ -47,6 +48,8 @@ struct Base;
 
 /// What is taken back or replaced as a whole, whatever it says now: these have no ETag.
 const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/notification-preferences"];
+/// What no plan limits: here it is that more is bought.
+const WITHOUT_LIMIT: [&str; 2] = ["/v1/billing/checkout-sessions", "/v1/billing/portal-sessions"];
 /// What a person does outside any carrier.
 const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/accept"];
 
@@ -99,7 +102,10 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         ]);
     }
     if matches!(method, "post" | "patch" | "put" | "delete") {
-        errors.extend([(402, "The plan's limit is used up"), (409, "The present state does not allow it")]);
+        errors.push((409, "The present state does not allow it"));
+        if !WITHOUT_LIMIT.contains(&path) {
+            errors.push((402, "The plan's limit is used up"));
+        }
     }
     match method {
         "post" => {

@@ -1,6 +1,7 @@
 //! One file for each resource: its routes, its query parameters, handlers of a few lines.
 
 mod api_keys;
+mod billing;
 mod customers;
 mod drivers;
 mod events;
@@ -28,6 +29,7 @@ pub fn all() -> Routes {
     Routes::new()
         .merge(meta::router())
         .merge(api_keys::router())
+        .merge(billing::router())
         .merge(customers::router())
         .merge(drivers::router())
         .merge(events::router())

@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod bad_days;
+mod billing;
 mod conventions;
 mod cors;
 mod credentials;

@@ -12,6 +12,7 @@ use super::stripe::objects::{self, Unreadable, amount};
 /// In the order in which invoices usually go through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = BillingInvoiceStatus)]
 pub enum InvoiceStatus {
     /// May still change, and is not to be paid yet.
     Draft,
@@ -117,3 +118,7 @@ pub fn decide(
     let mut timeline = Timeline::new(stored.cloned(), said);
     Ok(timeline.last_word(true).map(|last| timeline.states.swap_remove(last)))
 }
+
+#[cfg(test)]
+#[path = "invoice_tests.rs"]
+mod tests;

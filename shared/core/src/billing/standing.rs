@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::subscription::{Subscription, SubscriptionStatus};
 
 /// What everybody has.
-const FREE: &str = "free";
+pub const FREE: &str = "free";
 
 /// What prices buy, and what holds for the plans.
 #[derive(Debug, Default)]
@@ -42,26 +42,32 @@ pub struct Standing {
     pub plan_ends_at: Option<DateTime<Utc>>,
 }
 
-/// What is paid counts before what is owed, so that nobody who pays is restricted for what else they owe; then the higher
-/// plan, then the later subscription.
+/// The plan that follows from all subscriptions, and until when it goes on if one is owed.
 pub fn standing(subscriptions: &[Subscription], prices: &PriceList) -> Standing {
-    let live = subscriptions.iter().filter_map(|subscription| {
-        let plan = subscription.plan.as_deref()?;
-        let ends_at = match subscription.status {
-            SubscriptionStatus::Trialing | SubscriptionStatus::Active => None,
-            SubscriptionStatus::PastDue | SubscriptionStatus::Unpaid => {
-                let since = subscription.past_due_since_at.unwrap_or(subscription.as_of_at);
-                Some(since + prices.terms.get(plan).map_or(TimeDelta::zero(), |terms| terms.grace))
-            }
-            _ => return None,
-        };
-        Some((plan, ends_at, subscription))
-    });
-    let best = live.max_by_key(|(plan, ends_at, subscription)| {
-        (ends_at.is_none(), prices.rank(plan), subscription.started_at, &subscription.stripe_id)
-    });
-    match best {
-        Some((plan, plan_ends_at, _)) => Standing { plan: plan.to_owned(), plan_ends_at },
+    let best = counting(subscriptions, prices);
+    match best.and_then(|subscription| Some((subscription, subscription.plan.clone()?))) {
+        Some((subscription, plan)) => Standing { plan_ends_at: ends_at(subscription, &plan, prices), plan },
         None => Standing { plan: FREE.to_owned(), plan_ends_at: None },
     }
+}
+
+/// The subscription that the plan follows from. What is paid counts before what is owed, so that nobody who pays is
+/// restricted for what else they owe; then the higher plan, then the later subscription.
+pub fn counting<'a>(subscriptions: &'a [Subscription], prices: &PriceList) -> Option<&'a Subscription> {
+    let is_live = |status| matches!(status, SubscriptionStatus::Trialing | SubscriptionStatus::Active);
+    let live = subscriptions.iter().filter_map(|subscription| {
+        let plan = subscription.plan.as_deref()?;
+        (is_live(subscription.status) || subscription.status.owes()).then_some((plan, subscription))
+    });
+    let best = live.max_by_key(|(plan, subscription)| {
+        (is_live(subscription.status), prices.rank(plan), subscription.started_at, &subscription.stripe_id)
+    });
+    best.map(|(_, subscription)| subscription)
+}
+
+/// When the plan of a subscription ends unless a payment comes; None if none is missing.
+fn ends_at(subscription: &Subscription, plan: &str, prices: &PriceList) -> Option<DateTime<Utc>> {
+    let since = subscription.past_due_since_at.unwrap_or(subscription.as_of_at);
+    let grace = prices.terms.get(plan).map_or(TimeDelta::zero(), |terms| terms.grace);
+    subscription.status.owes().then_some(since + grace)
 }

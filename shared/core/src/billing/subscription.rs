@@ -43,7 +43,7 @@ impl SubscriptionStatus {
 }
 
 /// A row of `subscriptions`, without what the database adds.
-#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow)]
 pub struct Subscription {
     pub stripe_id: String,
     pub customer_id: String,

@@ -54,6 +54,8 @@ actions! {
     MembersRead "members:read": Owner Admin Dispatcher Accountant;
     MembersWrite "members:write": Owner Admin;
     ApiKeysManage "api_keys:manage": Owner Admin;
+    BillingRead "billing:read": Owner Admin;
+    BillingManage "billing:manage": Owner Admin;
     UsageRead "usage:read": Owner Admin Dispatcher Accountant;
     EventsRead "events:read": Owner Admin Dispatcher Accountant Driver;
     LookupsRead "lookups:read": Owner Admin Dispatcher Accountant Driver;
@@ -73,9 +75,12 @@ actions! {
 }
 
 impl Action {
-    /// Whether an API key can be given it. People and credentials are managed by people.
+    /// Whether an API key can be given it. People, credentials and money are managed by people.
     pub fn grantable_to_keys(self) -> bool {
-        !matches!(self, Self::TenantWrite | Self::MembersWrite | Self::ApiKeysManage)
+        !matches!(
+            self,
+            Self::TenantWrite | Self::MembersWrite | Self::ApiKeysManage | Self::BillingRead | Self::BillingManage
+        )
     }
 }
 

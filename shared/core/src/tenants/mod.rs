@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use self::usage::LIMITS;
 pub use self::usage::{LimitUsage, Per, Usage, usage};
 use crate::base::error::Result;
 use crate::base::ids::TenantId;

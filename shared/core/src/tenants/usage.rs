@@ -43,18 +43,19 @@ pub enum Per {
 
 crate::text_column!(Per);
 
+/// Reads the limits of the entered carrier's plan.
+pub const LIMITS: &str = "SELECT l.name AS id, l.name AS \"limit\", l.max, l.per, n.resets_at, \
+    CASE WHEN l.name = 'api_calls' THEN CASE WHEN u.month = n.period THEN u.calls ELSE 0 END \
+         WHEN l.per <> 'second' THEN coalesce(c.used, 0) END AS used \
+    FROM plan_limits l CROSS JOIN LATERAL app.limit_now(e.tenant_id, l.name) n \
+    LEFT JOIN api_usage u ON u.tenant_id = e.tenant_id \
+    LEFT JOIN counters c ON c.tenant_id = e.tenant_id AND c.name = l.name AND c.period = n.period \
+    WHERE l.plan = e.plan ORDER BY l.name";
+
 pub async fn usage(db: &Db, actor: &Actor) -> Result<Usage> {
     let (entered, limits) = db
         .read(actor, Action::UsageRead, |sql| {
-            sql.push(
-                "SELECT l.name AS id, l.name AS \"limit\", l.max, l.per, n.resets_at, \
-                 CASE WHEN l.name = 'api_calls' THEN CASE WHEN u.month = n.period THEN u.calls ELSE 0 END \
-                      WHEN l.per <> 'second' THEN coalesce(c.used, 0) END AS used \
-                 FROM plan_limits l CROSS JOIN LATERAL app.limit_now(e.tenant_id, l.name) n \
-                 LEFT JOIN api_usage u ON u.tenant_id = e.tenant_id \
-                 LEFT JOIN counters c ON c.tenant_id = e.tenant_id AND c.name = l.name AND c.period = n.period \
-                 WHERE l.plan = e.plan ORDER BY l.name",
-            );
+            sql.push(LIMITS);
         })
         .await?;
     Ok(Usage { plan: entered.plan, limits })

@@ -134,6 +134,26 @@ impl Stripe {
         self.get(&["v1", "subscriptions"], &parameters).await
     }
 
+    /// The customer's subscriptions that are not over, newest first.
+    pub async fn list_subscriptions_of(&self, customer_id: &str) -> Result<List, StripeError> {
+        self.get(&["v1", "subscriptions"], &[("customer", customer_id), ("limit", PAGE)]).await
+    }
+
+    /// The customer's pages that can still be paid on, newest first.
+    pub async fn list_open_checkout_sessions(&self, customer_id: &str) -> Result<List, StripeError> {
+        let parameters = [("customer", customer_id), ("status", "open"), ("limit", PAGE)];
+        self.get(&["v1", "checkout", "sessions"], &parameters).await
+    }
+
+    /// Closes a page, so that it cannot be paid on any more. False if it could not be already.
+    pub async fn expire_checkout_session(&self, id: &str, idempotency_key: &str) -> Result<bool, StripeError> {
+        match self.post::<Value>(&["v1", "checkout", "sessions", id, "expire"], &[], idempotency_key).await {
+            Ok(_) => Ok(true),
+            Err(StripeError::Refused { status: 400, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The carrier's id goes with it for those who look at Stripe's dashboard; nothing here reads it back.
     pub async fn create_customer(&self, new: &NewCustomer<'_>, idempotency_key: &str) -> Result<Customer, StripeError> {
         let tenant_id = new.tenant_id.to_string();

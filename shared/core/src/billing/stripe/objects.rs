@@ -195,17 +195,25 @@ impl Object for Invoice {
 }
 
 /// An amount of Stripe's in the currency itself. The currency may be in either case.
-///
+pub fn amount(smallest_units: i64, currency: &str) -> Decimal {
+    Decimal::new(smallest_units, decimals(currency))
+}
+
+/// The same amount, written with as many decimals as Stripe's smallest unit of the currency has.
+pub fn in_currency(mut amount: Decimal, currency: &str) -> Decimal {
+    amount.rescale(decimals(currency));
+    amount
+}
+
 /// Of the currencies without decimals two are written with two, for old clients' sake: ISK and UGX.
 /// <https://docs.stripe.com/currencies#zero-decimal>, <https://docs.stripe.com/currencies#special-cases>
-pub fn amount(smallest_units: i64, currency: &str) -> Decimal {
-    let decimals = match currency.to_ascii_uppercase().as_str() {
+fn decimals(currency: &str) -> u32 {
+    match currency.to_ascii_uppercase().as_str() {
         "BIF" | "CLP" | "DJF" | "GNF" | "JPY" | "KMF" | "KRW" | "MGA" | "PYG" | "RWF" | "VND" | "VUV" | "XAF"
         | "XOF" | "XPF" => 0,
         "BHD" | "JOD" | "KWD" | "OMR" | "TND" => 3,
         _ => 2,
-    };
-    Decimal::new(smallest_units, decimals)
+    }
 }
 
 #[cfg(test)]

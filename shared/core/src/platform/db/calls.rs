@@ -16,7 +16,7 @@ pub fn quota(action: Action) -> &'static str {
         // What happens on the road is recorded whatever the plan says.
         Action::OrdersRecord => "none",
         // Who has used up the month must be able to see it and to buy more.
-        Action::UsageRead => "rate",
+        Action::UsageRead | Action::BillingRead | Action::BillingManage => "rate",
         _ => "full",
     }
 }

@@ -152,6 +152,36 @@ impl Db {
         Ok((entered, rows.into_iter().next().ok_or(Error::NotFound(what))?))
     }
 
+    /// Like [`Db::read_one`], for a POST that asks somebody else before its transaction begins: what was answered under its
+    /// key before is found here, so that nobody is asked twice. The key is claimed by the transaction, as ever.
+    ///
+    /// # Errors
+    /// As [`Db::read_one`]; [`Error::AnsweredBefore`] when the key has an answer already.
+    pub async fn read_unanswered<T>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        key: Option<&IdempotencyKey>,
+        what: &'static str,
+        select: impl Fn(&mut Sql),
+    ) -> Result<(Entered, T)>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let join = |sql: &mut Sql| {
+            sql.push(" LEFT JOIN LATERAL (").push(tx::ANSWERED);
+            sql.push(" AND k.key = ").push_bind(key.map(|key| key.key.clone()));
+            sql.push(") k ON true");
+        };
+        let hash = key.map(|key| key.request_hash.as_str()).unwrap_or_default();
+        let rows = self.enter_and(actor, action, tx::WITH_ANSWER, select, join).await?;
+        let entered = Entered::from_first(&rows)?;
+        entered.grant.require(action)?;
+        rows.first().map_or(Ok(()), |row| tx::check_answered(row, hash))?;
+        let row = decode(&rows)?.into_iter().next().ok_or(Error::NotFound(what))?;
+        Ok((entered, row))
+    }
+
     /// One statement outside any tenant, tried again on a fresh connection if the old one was dead: it must be safe to
     /// run twice.
     ///

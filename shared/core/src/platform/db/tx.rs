@@ -13,6 +13,13 @@ use super::open::Open;
 use crate::base::error::{Error, Result};
 use crate::platform::idempotency::{IdempotencyKey, StoredAnswer};
 
+/// The answer that the entered caller was given before, as the columns of [`WITH_ANSWER`]; lacks the condition for the key.
+pub const ANSWERED: &str = "SELECT k.request_hash, k.status, k.headers, k.body FROM idempotency_keys k \
+    WHERE k.tenant_id = e.tenant_id AND k.actor_id = e.actor_id AND k.expires_at >= now()";
+/// What is read with it, under names that no table has.
+pub const WITH_ANSWER: &str = "r.*, k.request_hash AS answered_request_hash, k.status AS answered_status, \
+    k.headers AS answered_headers, k.body AS answered_body";
+
 /// RDS Proxy pins a session when a statement is longer than 16 KB.
 const LONGEST_STATEMENT: usize = 15 * 1024;
 
@@ -145,23 +152,33 @@ impl Tx {
 }
 
 fn check_claim(claim: &PgRow) -> Result<()> {
-    let answer = || -> Result<Option<StoredAnswer>, sqlx::Error> {
-        if claim.try_get("claimed")? {
-            return Ok(None);
-        }
-        Ok(Some(StoredAnswer {
-            status: claim.try_get("status")?,
-            headers: claim.try_get("headers")?,
-            body: claim.try_get("body")?,
-        }))
-    };
-    match answer().map_err(|e| classify(&e))? {
-        None => Ok(()),
-        Some(_) if claim.try_get("same_request").ok() != Some(true) => {
-            Err(Error::invalid("Idempotency-Key", "was used for another request"))
-        }
-        Some(stored) => Err(Error::AnsweredBefore(Box::new(stored))),
+    let claimed = claim.try_get("claimed").map_err(|e| classify(&e))?;
+    if claimed {
+        return Ok(());
     }
+    check_request(claim.try_get("same_request").ok() == Some(true), stored_answer(claim, ""))
+}
+
+/// Of a row with the columns of [`WITH_ANSWER`].
+pub fn check_answered(row: &PgRow, request_hash: &str) -> Result<()> {
+    let answered: Option<String> = row.try_get("answered_request_hash").map_err(Error::internal)?;
+    answered.map_or(Ok(()), |hash| check_request(hash == request_hash, stored_answer(row, "answered_")))
+}
+
+fn check_request(is_same: bool, stored: Result<StoredAnswer, sqlx::Error>) -> Result<()> {
+    match stored.map_err(|e| classify(&e))? {
+        stored if is_same => Err(Error::AnsweredBefore(Box::new(stored))),
+        _ => Err(Error::invalid("Idempotency-Key", "was used for another request")),
+    }
+}
+
+fn stored_answer(row: &PgRow, prefix: &str) -> Result<StoredAnswer, sqlx::Error> {
+    let column = |name: &str| format!("{prefix}{name}");
+    Ok(StoredAnswer {
+        status: row.try_get(&*column("status"))?,
+        headers: row.try_get(&*column("headers"))?,
+        body: row.try_get(&*column("body"))?,
+    })
 }
 
 fn store_answer(entered: &Entered, key: &IdempotencyKey, answer: &StoredAnswer) -> String {
