@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use carhaul_core::base::clock::Clock;
+use carhaul_testkit::StripeServer;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::orders;
-use crate::support::{Carrier, Reply, TestApp, a_customer, id};
+use crate::support::{Carrier, ORIGIN, Reply, TestApp, a_customer, id};
 
 const CUSTOMERS: &str = "/v1/customers";
 
@@ -192,6 +193,22 @@ async fn who_has_used_up_the_month_still_sees_how_much_and_a_bigger_plan_counts_
     assert_eq!(calls.map(|calls| calls["max"].clone()), Some(json!(10)));
     app.change_plan(&carrier, "pro").await;
     carrier.owner.get(CUSTOMERS).await.expect(200);
+}
+
+#[tokio::test]
+async fn who_has_used_up_the_month_still_sees_what_it_pays_and_can_buy_more() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let carrier = carrier(&app, "10", "NULL").await;
+    use_up(&app, &carrier, 10).await;
+    carrier.owner.get(CUSTOMERS).await.refused(402, "over_limit");
+    for path in ["/v1/billing", "/v1/billing/prices", "/v1/billing/invoices", "/v1/billing/events"] {
+        carrier.owner.get(path).await.expect(200);
+    }
+    let order = json!({"price": "PRO_MONTHLY", "success_url": ORIGIN, "cancel_url": ORIGIN});
+    carrier.owner.post("/v1/billing/checkout-sessions", order).await.expect(201);
+    carrier.owner.post("/v1/billing/portal-sessions", json!({"return_url": ORIGIN})).await.expect(201);
+    assert_eq!(used(&app, &carrier).await, 16, "they count all the same");
 }
 
 #[tokio::test]

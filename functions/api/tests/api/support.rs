@@ -1,16 +1,21 @@
 //! A service to talk to, carriers of its own, and clients that act as their members.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use carhaul_api::app::{self, App};
 use carhaul_core::base::clock::Clock;
+use carhaul_core::billing::payments::{Access, Payments};
+use carhaul_core::billing::return_urls::ReturnUrls;
+use carhaul_core::billing::stripe::client::{Patience, Stripe};
 use carhaul_core::identity::tokens::TokenVerifier;
-use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
+use carhaul_core::platform::config::{Environment, OidcConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
-use carhaul_testkit::{AUDIENCE, Database, Issuer, TokenBuilder};
+use carhaul_core::platform::secrets::Secret;
+use carhaul_testkit::{AUDIENCE, Database, Issuer, StripeServer, TokenBuilder};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
@@ -30,11 +35,11 @@ pub struct Instance {
 
 impl Instance {
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
-        Self::with_verifier(options, TokenVerifier::new(oidc, clock.clone()), clock)
+        Self::with_parts(options, TokenVerifier::new(oidc, clock.clone()), payments(Access::None), clock)
     }
 
-    fn with_verifier(options: PgConnectOptions, verifier: TokenVerifier, clock: Clock) -> Self {
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), clock };
+    fn with_parts(options: PgConnectOptions, verifier: TokenVerifier, payments: Payments, clock: Clock) -> Self {
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, clock };
         Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
@@ -57,23 +62,65 @@ pub struct TestApp {
     pub issuer: Issuer,
     pub instance: Instance,
     pub database: &'static Database,
+    payments: Payments,
 }
 
 impl TestApp {
     pub async fn start() -> Self {
+        Self::with(payments(Access::None)).await
+    }
+
+    /// One that sells what [`TestApp::sell`] has, with this stand-in of Stripe.
+    pub async fn selling(stripe: &StripeServer) -> Self {
+        let patience = Patience {
+            overall: Duration::from_millis(2_000),
+            attempt: Duration::from_millis(600),
+            pause: Duration::from_millis(20),
+        };
+        let client = Stripe::new(stripe.url(), Secret::new(stripe.key())).with_patience(patience);
+        let payments = payments(client.into()).with_patience(Duration::from_millis(1_500));
+        let app = Self::with(payments).await;
+        for (id, cents) in app.sell().await {
+            stripe.add_price(&id, cents, "month");
+        }
+        app
+    }
+
+    async fn with(payments: Payments) -> Self {
         // What a 500 hides from clients is worth seeing in a failed test.
         carhaul_core::platform::telemetry::init("error");
         let database = Database::get().await;
         let issuer = Issuer::start().await;
-        let instance = Instance::new(database.options("carhaul_api"), &oidc(&issuer), Clock::system());
-        Self { issuer, instance, database }
+        let verifier = TokenVerifier::new(&oidc(&issuer), Clock::system());
+        let options = database.options("carhaul_api");
+        let instance = Instance::with_parts(options, verifier, payments.clone(), Clock::system());
+        Self { issuer, instance, database, payments }
+    }
+
+    /// Puts STARTER_MONTHLY and PRO_MONTHLY on the price list. Returns Stripe's ids, and cents.
+    pub async fn sell(&self) -> Vec<(String, i64)> {
+        self.run(
+            "INSERT INTO prices (stripe_price_id, name, plan, interval, currency, amount) VALUES \
+             ('price_starter', 'STARTER_MONTHLY', 'starter', 'month', 'USD', 49), \
+             ('price_pro', 'PRO_MONTHLY', 'pro', 'month', 'USD', 149) ON CONFLICT DO NOTHING",
+        )
+        .await;
+        // Another test may have put them there under other ids.
+        let sold = "SELECT stripe_price_id, (amount * 100)::bigint FROM prices \
+                    WHERE is_current AND name IN ('STARTER_MONTHLY', 'PRO_MONTHLY')";
+        let rows = self.superuser().await.fetch_all(sold).await.expect("there are prices");
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
     /// Another instance of the same function, with a connection of its own.
     /// It has read the issuer's keys already, so that hundreds of them do not ask for them at once.
     pub fn another_instance(&self) -> Instance {
-        let verifier = self.instance.verifier.clone();
-        Instance::with_verifier(self.database.options("carhaul_api"), verifier, Clock::system())
+        self.instance_at(self.database.options("carhaul_api"))
+    }
+
+    /// Another one that reaches the database in this way.
+    pub fn instance_at(&self, options: PgConnectOptions) -> Instance {
+        Instance::with_parts(options, self.instance.verifier.clone(), self.payments.clone(), Clock::system())
     }
 
     /// One that has read nothing yet.
@@ -164,6 +211,10 @@ impl TestApp {
         let row = self.superuser().await.fetch_one(AssertSqlSafe(sql.to_owned())).await.expect("the question is SQL");
         row.get(0)
     }
+}
+
+fn payments(access: Access) -> Payments {
+    Payments::new(access, ReturnUrls::new(&[ORIGIN.to_owned()], Environment::Production))
 }
 
 pub fn oidc(issuer: &Issuer) -> OidcConfig {

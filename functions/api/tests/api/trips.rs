@@ -2,13 +2,12 @@
 //! no more for many rows than for one.
 
 use axum::http::Method;
-use carhaul_core::base::clock::Clock;
-use carhaul_testkit::TripCounter;
+use carhaul_testkit::{StripeServer, TripCounter};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::orders;
-use crate::support::{Client, Instance, Reply, TestApp, a_customer, id, ids, oidc};
+use crate::support::{Client, ORIGIN, Reply, TestApp, a_customer, id, ids};
 
 /// A client whose instance reaches the pooler over a wire that counts.
 struct Counted {
@@ -20,8 +19,7 @@ impl Counted {
     async fn new(app: &TestApp, client: &Client) -> Self {
         let wire = TripCounter::start(app.database.pooler()).await;
         let options = app.database.options_at("carhaul_api", &wire.host(), wire.port());
-        let instance = Instance::new(options, &oidc(&app.issuer), Clock::system());
-        Self { wire, client: client.through(&instance) }
+        Self { wire, client: client.through(&app.instance_at(options)) }
     }
 
     /// The trips of a request, once an equal one has been made: each statement is known then, as on a warm instance.
@@ -213,6 +211,10 @@ async fn whatever_else_is_read_is_one_trip() {
         "/v1/events",
         "/v1/notification-preferences",
         "/v1/number-sequences",
+        "/v1/billing",
+        "/v1/billing/prices",
+        "/v1/billing/invoices",
+        "/v1/billing/events",
         "/health",
     ] {
         counted.warm(Method::GET, path, &[], Value::Null).await.expect(200);
@@ -221,6 +223,26 @@ async fn whatever_else_is_read_is_one_trip() {
     for path in ["/v1/openapi.json", "/docs"] {
         assert_eq!(counted.get(path).await, 0, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_stripes_is_three_trips_also_for_who_becomes_its_customer() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let (checkout, portal) = ("/v1/billing/checkout-sessions", "/v1/billing/portal-sessions");
+    let order = || json!({"price": "STARTER_MONTHLY", "success_url": ORIGIN, "cancel_url": ORIGIN});
+    let warm = app.carrier().await.owner;
+    let counted = Counted::new(&app, &warm).await;
+    counted.warm(Method::POST, checkout, &[], order()).await.expect(201);
+    counted.warm(Method::POST, portal, &[], json!({"return_url": ORIGIN})).await.expect(201);
+    let newcomer = Counted { client: app.carrier().await.owner.through(&counted.client.instance), ..counted };
+    let key: &[(&str, &str)] = &[("idempotency-key", "k")];
+    for (what, headers) in [("new customer", key), ("replayed", key), ("no key", &[])] {
+        let trips = newcomer.trips(201, Method::POST, checkout, headers, order()).await;
+        assert_eq!(trips, if what == "replayed" { 1 } else { 3 }, "{what}");
+    }
+    let trips = newcomer.trips(201, Method::POST, portal, &[], json!({"return_url": ORIGIN})).await;
+    assert_eq!(trips, 3, "portal");
 }
 
 #[tokio::test]

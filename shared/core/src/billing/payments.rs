@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Payments {
     access: Arc<Access>,
+    patience: Duration,
     pub return_urls: ReturnUrls,
 }
 
@@ -48,7 +49,12 @@ impl From<Stripe> for Access {
 
 impl Payments {
     pub fn new(access: impl Into<Access>, return_urls: ReturnUrls) -> Self {
-        Self { access: Arc::new(access.into()), return_urls }
+        Self { access: Arc::new(access.into()), patience: PATIENCE, return_urls }
+    }
+
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// # Errors
@@ -74,7 +80,7 @@ impl Payments {
     /// What Stripe's refusals mean to the caller; [`Error::Unavailable`].
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, StripeError>>) -> Result<T> {
         let too_late = |_| StripeError::Unavailable { reason: "all in all too slow".to_owned(), retry_after: None };
-        match timeout(PATIENCE, work).await.map_err(too_late).flatten() {
+        match timeout(self.patience, work).await.map_err(too_late).flatten() {
             Ok(done) => Ok(done),
             Err(error) => {
                 if matches!(error, StripeError::Refused { status: 401, .. }) {

@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::ORIGIN;
+
 pub struct Example {
     pub operation: &'static str,
     pub body: Value,
@@ -54,6 +56,15 @@ pub fn examples() -> Vec<Example> {
         nothing("get_tenant"),
         Example::new("update_tenant", json!({"name": "$word"})),
         nothing("get_usage"),
+        nothing("get_billing"),
+        nothing("list_billing_prices"),
+        nothing("list_billing_invoices"),
+        nothing("list_billing_events"),
+        Example::new(
+            "create_checkout_session",
+            json!({"price": "STARTER_MONTHLY", "success_url": ORIGIN, "cancel_url": ORIGIN}),
+        ),
+        Example::new("create_portal_session", json!({"return_url": ORIGIN})),
         nothing("list_members"),
         nothing("get_member"),
         Example::new("update_member", json!({"name": "$word"})),

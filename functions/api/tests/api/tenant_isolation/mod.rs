@@ -8,6 +8,7 @@ mod scene;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
+use carhaul_testkit::StripeServer;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
@@ -145,8 +146,9 @@ async fn rows_of(app: &TestApp, victim: &Scene) -> Vec<(String, Option<String>)>
 
 #[tokio::test]
 async fn nothing_but_what_is_open_answers_without_a_credential() {
-    let app = TestApp::start().await;
-    let victim = Scene::set(&app).await;
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let victim = Scene::set(&app, &stripe).await;
     let before = rows_of(&app, &victim).await;
     let mut nobody = victim.owner().clone();
     nobody.authorization = None;
@@ -171,8 +173,9 @@ async fn nothing_but_what_is_open_answers_without_a_credential() {
 
 #[tokio::test]
 async fn the_name_of_another_carrier_in_tenant_id_opens_nothing() {
-    let app = TestApp::start().await;
-    let (victim, rival) = (Scene::set(&app).await, Scene::set(&app).await);
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let (victim, rival) = (Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await);
     let before = rows_of(&app, &victim).await;
     let stranger = app.client(&Uuid::now_v7().to_string());
     let callers = [rival.owner().clone(), rival.owner().with_key(&rival.api_key), stranger];
@@ -191,8 +194,9 @@ async fn the_name_of_another_carrier_in_tenant_id_opens_nothing() {
 
 #[tokio::test]
 async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
-    let app = TestApp::start().await;
-    let (victim, rival) = (Scene::with_two_pages(&app).await, Scene::set(&app).await);
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let (victim, rival) = (Scene::with_two_pages(&app, &stripe).await, Scene::set(&app, &stripe).await);
     let before = rows_of(&app, &victim).await;
     let reads = |case: &Case| case.operation.method == Method::GET && case.operation.collections().is_empty();
     for Case { operation, examples } in cases().into_iter().filter(reads) {
@@ -242,13 +246,14 @@ async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
 
 #[tokio::test]
 async fn ids_of_another_carrier_name_nothing_in_any_path_or_body() {
-    let app = TestApp::start().await;
-    let (victim, shared) = (Scene::set(&app).await, Scene::set(&app).await);
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let (victim, shared) = (Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await);
     let before = rows_of(&app, &victim).await;
     let known = cases();
     for case in &known {
         for example in case.examples.iter().filter(|_| !case.operation.is_open) {
-            let own = if case.spoils() { Some(Scene::set(&app).await) } else { None };
+            let own = if case.spoils() { Some(Scene::set(&app, &stripe).await) } else { None };
             let rival = own.as_ref().unwrap_or(&shared);
             for operation in example.after {
                 let earlier =

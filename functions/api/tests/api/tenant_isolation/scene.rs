@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use carhaul_testkit::StripeServer;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -39,8 +40,8 @@ pub struct Scene {
 
 impl Scene {
     /// With another one of everything, so that its lists have a second page.
-    pub async fn with_two_pages(app: &TestApp) -> Self {
-        let mut scene = Self::set(app).await;
+    pub async fn with_two_pages(app: &TestApp, stripe: &StripeServer) -> Self {
+        let mut scene = Self::set(app, stripe).await;
         for (collection, create) in COLLECTIONS {
             scene.create(collection, create).await;
             if collection == "drivers" {
@@ -50,7 +51,7 @@ impl Scene {
         scene
     }
 
-    pub async fn set(app: &TestApp) -> Self {
+    pub async fn set(app: &TestApp, stripe: &StripeServer) -> Self {
         let carrier = app.carrier().await;
         let word = Uuid::now_v7().simple().to_string()[20..].to_owned();
         let secrets = vec![carrier.id.to_string(), word.clone()];
@@ -64,6 +65,7 @@ impl Scene {
             scene.create(collection, create).await;
         }
         scene.finish_orders(app).await;
+        scene.subscribe(app, stripe).await;
         scene.add_member(app, "newcomers", "driver").await;
         scene
     }
@@ -132,6 +134,25 @@ impl Scene {
     fn add(&mut self, collection: &str, id: String) {
         self.secrets.push(id.clone());
         self.ids.insert(collection.to_owned(), id);
+    }
+
+    /// A subscription that is over, so that another can be bought, with two pages of what it has left behind.
+    async fn subscribe(&mut self, app: &TestApp, stripe: &StripeServer) {
+        let (tenant, word, customer) = (self.carrier.id, self.word.clone(), stripe.create_customer());
+        app.run(&format!(
+            "INSERT INTO stripe_customers (tenant_id, id) VALUES ('{tenant}', '{customer}'); \
+             INSERT INTO subscriptions (tenant_id, stripe_id, customer_id, status, plan, started_at, ended_at, as_of_at) \
+             VALUES ('{tenant}', 'sub_{word}', '{customer}', 'canceled', 'starter', now(), now(), now()); \
+             INSERT INTO billing_invoices (tenant_id, stripe_id, customer_id, number, status, currency, subtotal_amount, \
+                 tax_amount, total_amount, paid_amount, remaining_amount, issued_at, url, as_of_at) \
+             SELECT '{tenant}', 'in_{word}' || n, '{customer}', '{word}' || n, 'paid', 'USD', 49, 0, 49, 49, 0, now(), \
+                 'https://invoice.example/{word}', now() FROM generate_series(1, 2) n; \
+             INSERT INTO billing_events (tenant_id, stripe_event_id, type, stripe_object_id, outcome, plan, at) \
+             SELECT '{tenant}', 'evt_{word}' || n, 'invoice.paid', 'in_{word}' || n, 'applied', 'starter', now() \
+             FROM generate_series(1, 2) n"
+        ))
+        .await;
+        self.secrets.push(customer);
     }
 
     /// Orders are assigned, on a trip and in a status of the carrier's own, so that every filter finds one.
