@@ -2,7 +2,7 @@ use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::page::{Limit, Page};
-use carhaul_core::billing::checkout::{self, BillingPage, NewCheckoutSession};
+use carhaul_core::billing::checkout::{self, HostedPage, NewCheckoutSession};
 use carhaul_core::billing::events::{self, BillingEvent};
 use carhaul_core::billing::invoices::{self, BillingInvoice};
 use carhaul_core::billing::overview::{self, Billing};
@@ -68,7 +68,7 @@ async fn list_events(State(app): State<App>, Caller(actor): Caller, Query(query)
 /// Open the page where the carrier subscribes; one that was opened before is closed. A carrier with a subscription changes it
 /// in the portal.
 #[utoipa::path(post, path = "/v1/billing/checkout-sessions", operation_id = "create_checkout_session", tag = "billing",
-    request_body = NewCheckoutSession, responses((status = CREATED, body = BillingPage)))]
+    request_body = NewCheckoutSession, responses((status = CREATED, body = HostedPage)))]
 async fn create_checkout_session(
     State(app): State<App>,
     Caller(actor): Caller,
@@ -80,7 +80,7 @@ async fn create_checkout_session(
 
 /// Open the portal, where the carrier changes, pays and ends its subscription.
 #[utoipa::path(post, path = "/v1/billing/portal-sessions", operation_id = "create_portal_session", tag = "billing",
-    request_body = NewPortalSession, responses((status = CREATED, body = BillingPage)))]
+    request_body = NewPortalSession, responses((status = CREATED, body = HostedPage)))]
 async fn create_portal_session(
     State(app): State<App>,
     Caller(actor): Caller,

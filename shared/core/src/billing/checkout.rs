@@ -33,7 +33,7 @@ pub struct NewCheckoutSession {
 
 /// A page of Stripe's, for one person and a short time.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BillingPage {
+pub struct HostedPage {
     /// Send the browser there.
     #[schema(format = "uri")]
     pub url: String,
@@ -61,7 +61,7 @@ pub async fn begin(
     actor: &Actor,
     new: &NewCheckoutSession,
     key: Option<&IdempotencyKey>,
-) -> Result<(BillingPage, Tx)> {
+) -> Result<(HostedPage, Tx)> {
     let mut violations = Violations::default();
     payments.return_urls.check(&mut violations, "/success_url", new.success_url.as_str());
     payments.return_urls.check(&mut violations, "/cancel_url", new.cancel_url.as_str());
@@ -86,7 +86,7 @@ pub async fn begin(
             (_, Opened::Overtaken) => break,
         };
         if let Some(tx) = customer::begin(db, actor, key, &customer_id).await? {
-            return Ok((BillingPage { url: session.url }, tx));
+            return Ok((HostedPage { url: session.url }, tx));
         }
     }
     Err(Error::conflict("busy", "another checkout of your carrier was begun at the same time; begin yours anew"))

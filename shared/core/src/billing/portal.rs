@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::checkout::BillingPage;
+use super::checkout::HostedPage;
 use super::customer::{self, Situation};
 use super::payments::Payments;
 use super::stripe::client;
@@ -32,7 +32,7 @@ pub async fn begin(
     actor: &Actor,
     new: &NewPortalSession,
     key: Option<&IdempotencyKey>,
-) -> Result<(BillingPage, Tx)> {
+) -> Result<(HostedPage, Tx)> {
     let return_url = new.return_url.as_str();
     let mut violations = Violations::default();
     payments.return_urls.check(&mut violations, "/return_url", return_url);
@@ -47,7 +47,7 @@ pub async fn begin(
     let session = payments.in_time(stripe.create_portal_session(&new, &key_at_stripe)).await?;
     // None if the customer was deleted meanwhile.
     let tx = customer::begin(db, actor, key, customer_id).await?.ok_or_else(no_customer)?;
-    Ok((BillingPage { url: session.url }, tx))
+    Ok((HostedPage { url: session.url }, tx))
 }
 
 fn no_customer() -> Error {

@@ -46,5 +46,14 @@ SELECT '$tenant', id, id, lower(term) FROM orders, unnest(ARRAY[number::text, re
 WHERE tenant_id = '$tenant';
 INSERT INTO order_tags (tenant_id, order_id, tag_id)
 SELECT '$tenant', id, pg_temp.nth('tag', number::integer % 7) FROM orders WHERE tenant_id = '$tenant' AND number % 30 = 0;
+
+INSERT INTO stripe_customers (tenant_id, id) VALUES ('$tenant', 'cus_$tenant');
+INSERT INTO billing_invoices (tenant_id, stripe_id, customer_id, status, currency, subtotal_amount, tax_amount, total_amount,
+                              paid_amount, remaining_amount, issued_at, as_of_at)
+SELECT '$tenant', 'in_' || n || '$tenant', 'cus_$tenant', 'paid', 'USD', 49, 0, 49, 49, 0, now() - n * interval '1 hour', now()
+FROM generate_series(1, $orders) n;
+INSERT INTO billing_events (tenant_id, stripe_event_id, type, outcome, plan, at)
+SELECT '$tenant', 'evt_' || n || '$tenant', 'invoice.paid', 'applied', 'starter', now() - n * interval '1 hour'
+FROM generate_series(1, $orders) n;
 COMMIT;
-ANALYZE orders, order_search_terms, order_tags, customers, customer_search_terms, locations;
+ANALYZE orders, order_search_terms, order_tags, customers, customer_search_terms, locations, billing_invoices, billing_events;

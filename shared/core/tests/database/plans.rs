@@ -1,8 +1,9 @@
 //! How Postgres runs the lists under row-level security: the policy is evaluated once, every filter finds its index, and
 //! nothing is read that is not shown. What is explained is what the functions send, taken from the wire.
 
-use carhaul_core::base::page::Limit;
+use carhaul_core::base::page::{self, Limit};
 use carhaul_core::base::text::Text;
+use carhaul_core::billing::{events, invoices};
 use carhaul_core::customers::{self, CustomerFilter};
 use carhaul_core::orders::list::{self, Filter, PlaceAndTime, Sort, View};
 use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
@@ -337,6 +338,28 @@ async fn the_customer_list_and_its_search_find_their_index() {
         list("search", search, &["'customer77'", "E'customer77\\U0010FFFF'"], "term >=").await,
     ];
     all_are_well(cases).await;
+}
+
+#[tokio::test]
+async fn the_lists_of_billing_find_their_index() {
+    let actor = carrier().await.actor();
+    // What a key is refused, it is refused after the statement.
+    let invoices = async |cursor: Option<&str>| {
+        sent(async |db: Db| drop(invoices::list(&db, &actor, cursor, Limit::default()).await.unwrap_err())).await
+    };
+    let events = async |cursor: Option<&str>| {
+        sent(async |db: Db| drop(events::list(&db, &actor, cursor, Limit::default()).await.unwrap_err())).await
+    };
+    let cursor = page::encode(&("2026-06-01T00:00:00Z", "019431a9-d000-7000-8000-000000000000"));
+    let after = || vec!["'2026-06-01T00:00:00Z'".to_owned(), "'019431a9-d000-7000-8000-000000000000'".to_owned()];
+    let (by_issue, by_time) = ("billing_invoices_issued_at", "billing_events_at");
+    all_are_well(vec![
+        Case { name: "invoices", sql: invoices(None).await, arguments: Vec::new(), uses: by_issue },
+        Case { name: "more invoices", sql: invoices(Some(&cursor)).await, arguments: after(), uses: by_issue },
+        Case { name: "events", sql: events(None).await, arguments: Vec::new(), uses: by_time },
+        Case { name: "more events", sql: events(Some(&cursor)).await, arguments: after(), uses: by_time },
+    ])
+    .await;
 }
 
 /// The tabs count once for the request, not once for each row of the page.
