@@ -71,7 +71,7 @@ def test_what_stripe_has_not_signed_now_is_refused_and_changes_nothing(account, 
     good = sign(body, secret, at=now)
     code = good.partition("v1=")[2]
     hostile = {
-        "nothing": " ", "another secret": sign(body, "whsec_guessed"), "no secret": sign(body, ""),
+        "nothing": "", "another secret": sign(body, "whsec_guessed"), "no secret": sign(body, ""),
         "another body": sign(body.replace("active", "trialing"), secret), "a replay": sign(body, secret, at=now - 310),
         "the future": sign(body, secret, at=now + 360), "another time": f"t={now + 1},v1={code}",
         "another scheme": f"t={now},v0={code}", "no time": f"v1={code}", "two times": f"t=1,{good}",
