@@ -165,7 +165,16 @@ Try it:
     -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" \\
     -d '{{"type": "dealer", "name": "Lexington Auto Mall"}}'
 
-`make help` lists the other commands; `make down` stops everything and keeps the data."""
+{_billing_hint(stack)}`make help` lists the other commands; `make down` stops everything and keeps the data."""
+    )
+
+
+def _billing_hint(stack):
+    if not stripe.used(stack):
+        return ""
+    return (
+        f"Billing: Stripe's stand-in is at {stripe.url(stack)}, where no money moves. \"Try billing\" in README.md goes from a\n"
+        "subscription to its end.\n\n"
     )
 
 

@@ -33,6 +33,10 @@ class Carrier:
     def plan(self):
         return self.send("GET", "/v1/usage")["plan"]
 
+    def page(self, kind, **body):
+        """The address of a page of Stripe's: `checkout` or `portal`."""
+        return self.send("POST", f"/v1/billing/{kind}-sessions", json=body, expect=201)["url"]
+
     def limits(self):
         return {limit["limit"]: limit["max"] for limit in self.send("GET", "/v1/usage")["limits"]}
 

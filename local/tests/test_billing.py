@@ -1,6 +1,8 @@
 """A carrier subscribes, changes, does not pay, pays and cancels, over the API and the stand-in's pages; what it may do follows
 with the next request, for the token that its owner has had all the time."""
 
+from decimal import Decimal
+
 import pytest
 from billing import Carrier, Stripe, connect, eventually
 
@@ -18,53 +20,48 @@ def account(stack):
     return Stripe(stack)
 
 
-@pytest.fixture
-def customer(account, database):
-    """`customer(carrier)`: the carrier's name at Stripe."""
-
-    def make(carrier):
-        customer = account.client.v1.customers.create(params={"name": "Carrier"}).id
-        database.execute("INSERT INTO stripe_customers (tenant_id, id) VALUES (%s, %s)", [carrier.id, customer])
-        return customer
-
-    return make
+HOME = "http://localhost:3000"
 
 
-def checkout(account, customer, price):
-    params = {
-        "mode": "subscription", "customer": customer, "line_items": [{"price": price, "quantity": 1}],
-        "success_url": "http://localhost:3000/paid?session={CHECKOUT_SESSION_ID}", "cancel_url": "http://localhost:3000",
-    }
-    return account.client.v1.checkout.sessions.create(params=params)
+def checkout(carrier, price):
+    return carrier.page("checkout", price=price, success_url=f"{HOME}/paid?session={{CHECKOUT_SESSION_ID}}", cancel_url=HOME)
 
 
-def test_a_carrier_subscribes_upgrades_does_not_pay_pays_and_cancels(stack, account, database, customer):
+def subscription_of(carrier, database):
+    return database_value(
+        database, "SELECT stripe_id FROM subscriptions WHERE tenant_id = %s AND status <> 'canceled'", carrier.id
+    )
+
+
+def test_a_carrier_subscribes_upgrades_does_not_pay_pays_and_cancels(stack, account, database):
     carrier, other = Carrier(stack), Carrier(stack)
-    name = customer(carrier)
-    other_customer = customer(other)
     before = other.limits()
     carrier.add_truck(expect=201)
     assert carrier.add_truck(expect=402)["max"] == 1
 
     # A payment that fails buys nothing.
-    page = checkout(account, name, "price_local_starter_monthly")
-    account.act(page.url, "fail", expect=402)
+    page = checkout(carrier, "STARTER_MONTHLY")
+    account.act(page, "fail", expect=402)
     assert carrier.plan() == "free"
-    assert account.act(page.url, "pay").headers["location"] == f"http://localhost:3000/paid?session={page.id}"
+    session = page.rpartition("/")[2]
+    assert account.act(page, "pay").headers["location"] == f"{HOME}/paid?session={session}"
     eventually(carrier.plan, "starter")
     assert carrier.limits()["trucks"] == 10
     carrier.add_truck(expect=201)
+    carrier.send(
+        "POST", "/v1/billing/checkout-sessions", expect=409,
+        json={"price": "PRO_MONTHLY", "success_url": HOME, "cancel_url": HOME},
+    )
 
-    portal = account.client.v1.billing_portal.sessions.create(params={"customer": name}).url
-    subscription = account.client.v1.subscriptions.list(params={"customer": name}).data[0].id
+    portal, subscription = carrier.page("portal", return_url=HOME), subscription_of(carrier, database)
     account.act(portal, "change-price", subscription=subscription, price="price_local_pro_monthly")
     eventually(carrier.plan, "pro")
     assert carrier.limits()["trucks"] is None
 
     # Who does not pay keeps the plan for some days, then has what everybody has; nothing is taken away.
     account.act(portal, "fail-payment", subscription=subscription)
-    owes = lambda: database_value(database, "SELECT plan_ends_at > now() FROM tenants WHERE id = %s", carrier.id)
-    eventually(owes, True)
+    status = lambda: carrier.send("GET", "/v1/billing")["subscription"]["status"]
+    eventually(status, "past_due")
     assert carrier.plan() == "pro"
     carrier.add_truck(expect=201)
     database.execute("UPDATE tenants SET plan_ends_at = now() WHERE id = %s", [carrier.id])
@@ -76,9 +73,7 @@ def test_a_carrier_subscribes_upgrades_does_not_pay_pays_and_cancels(stack, acco
     carrier.add_truck(expect=201)
 
     account.act(portal, "cancel-at-period-end", subscription=subscription)
-    ends = lambda: database_value(
-        database, "SELECT cancel_at_period_end FROM subscriptions WHERE tenant_id = %s", carrier.id
-    )
+    ends = lambda: carrier.send("GET", "/v1/billing")["subscription"]["cancel_at_period_end"]
     eventually(ends, True)
     assert carrier.plan() == "pro"
     # The period ends.
@@ -88,27 +83,32 @@ def test_a_carrier_subscribes_upgrades_does_not_pay_pays_and_cancels(stack, acco
     assert len(carrier.send("GET", "/v1/trucks")["data"]) == 4
 
     # Every invoice that we keep is one of Stripe's, to the cent.
-    eventually(lambda: invoices(database, carrier), at_stripe(account, name))
-    # Nothing of this was the other's, and the portal of one opens nothing of another.
-    theirs = checkout(account, other_customer, "price_local_starter_monthly")
+    customer = account.client.v1.subscriptions.retrieve(subscription).customer
+    eventually(lambda: invoices(carrier), at_stripe(account, customer))
+    # Nothing of this was the other's, and the portal of one ends nothing of another.
     assert other.limits() == before
-    account.act(theirs.url, "pay")
+    account.act(checkout(other, "STARTER_MONTHLY"), "pay")
     eventually(other.plan, "starter")
-    their_subscription = account.client.v1.subscriptions.list(params={"customer": other_customer}).data[0].id
-    account.act(portal, "cancel", subscription=their_subscription, expect=404)
+    account.act(portal, "cancel", subscription=subscription_of(other, database), expect=404)
     assert (other.plan(), carrier.plan()) == ("starter", "free")
+    assert not set(invoices(other)) & set(invoices(carrier))
 
 
-def test_who_has_cancelled_can_subscribe_again(stack, account, database, customer):
+def test_who_has_cancelled_can_subscribe_again(stack, account, database):
     carrier = Carrier(stack)
-    name = customer(carrier)
-    account.act(checkout(account, name, "price_local_pro_yearly").url, "pay")
+    account.act(checkout(carrier, "PRO_YEARLY"), "pay")
     eventually(carrier.plan, "pro")
-    portal = account.client.v1.billing_portal.sessions.create(params={"customer": name}).url
-    subscription = account.client.v1.subscriptions.list(params={"customer": name}).data[0].id
-    account.act(portal, "cancel", subscription=subscription)
+    account.act(carrier.page("portal", return_url=HOME), "cancel", subscription=subscription_of(carrier, database))
     eventually(carrier.plan, "free")
-    account.act(checkout(account, name, "price_local_starter_yearly").url, "pay")
+    account.act(checkout(carrier, "STARTER_YEARLY"), "pay")
+    eventually(carrier.plan, "starter")
+
+
+def test_of_two_pages_of_a_carrier_only_the_last_can_be_paid_on(stack, account):
+    carrier = Carrier(stack)
+    first, last = checkout(carrier, "PRO_MONTHLY"), checkout(carrier, "STARTER_MONTHLY")
+    account.act(first, "pay", expect=400)
+    account.act(last, "pay")
     eventually(carrier.plan, "starter")
 
 
@@ -118,15 +118,15 @@ def database_value(database, query, *arguments):
     return row and row[0]
 
 
-def invoices(database, carrier):
-    database.execute(
-        "SELECT stripe_id, status, (total_amount * 100)::int, (paid_amount * 100)::int, (remaining_amount * 100)::int "
-        "FROM billing_invoices WHERE tenant_id = %s ORDER BY stripe_id",
-        [carrier.id],
+def invoices(carrier):
+    listed = carrier.send("GET", "/v1/billing/invoices?limit=200")["data"]
+    cents = lambda invoice, name: int(Decimal(invoice[name]) * 100)
+    return sorted(
+        (i["number"], i["status"], cents(i, "total_amount"), cents(i, "paid_amount"), cents(i, "remaining_amount"))
+        for i in listed
     )
-    return database.fetchall()
 
 
 def at_stripe(account, customer):
     found = account.client.v1.invoices.list(params={"customer": customer, "limit": 100}).data
-    return sorted((i.id, i.status, i.total, i.amount_paid, i.amount_remaining) for i in found)
+    return sorted((i.number, i.status, i.total, i.amount_paid, i.amount_remaining) for i in found)
