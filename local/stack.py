@@ -74,10 +74,11 @@ def prices(stack, file):
     except (OSError, ValueError) as unreadable:
         raise Problem(f"{file} cannot be read: {unreadable}") from None
     with services.exclusive(stack):
-        _note_prices(deploy.load_prices(stack, wanted))
+        loaded = deploy.load_prices(stack, wanted)
+        _note_prices(loaded)
         if stripe.used(stack):
             daemons = Daemons(stack)
-            stripe.sell(stack, wanted)
+            stripe.sell(stack, wanted, loaded["retired"])
             stripe.stop(daemons)
             stripe.start(stack, daemons)
 

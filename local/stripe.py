@@ -68,10 +68,12 @@ def settings(stack):
     return _settings(stack)
 
 
-def sell(stack, prices):
-    """Has the stand-in know these prices, beside those that it knows, from its next start on."""
+def sell(stack, prices, retired=()):
+    """Has the stand-in know these prices, beside those that it knows, from its next start on; it offers the retired no longer."""
     known = {price["stripe_price_id"]: price for price in _read(_prices_file(stack), {"prices": []})["prices"]}
     known |= {price["stripe_price_id"]: price for price in prices["prices"]}
+    for price in known.values():
+        price["is_current"] = price.get("is_current", True) and price["stripe_price_id"] not in retired
     _prices_file(stack).write_text(json.dumps({"prices": list(known.values())}, indent=2))
 
 

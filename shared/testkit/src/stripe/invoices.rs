@@ -67,7 +67,7 @@ impl Account {
         if subscription["status"] == "canceled" || subscription["cancel_at_period_end"] == true {
             let customer = text(subscription, "customer");
             let message = format!("No upcoming invoices for customer: {customer}");
-            return Err(Refusal::invalid("customer", "invoice_upcoming_none", message).as_not_found());
+            return Err(Refusal::invalid("customer", "invoice_upcoming_none", message).with_not_found());
         }
         let (price, _, _, end) = terms(subscription);
         let mut line = whole_period(subscription, self.price(&price, "items[0][price]")?.clone());

@@ -116,7 +116,7 @@ fn subscription_section(account: &Account, session: &str, subscription: &Value) 
         fields.extend(price.map(|price| ("price", price)));
         section += &button(&format!("/portal/{session}/{action}"), label, &fields);
     };
-    for other in account.prices.iter().filter(|other| other.id != price) {
+    for other in account.prices.iter().filter(|other| other.is_offered && other.id != price) {
         let name = other.nickname.as_deref().unwrap_or(&other.id);
         offer("change-price", &format!("Change to {name}"), Some(&other.id));
     }

@@ -12,13 +12,14 @@ pub(super) struct Price {
     pub amount: i64,
     pub interval: String,
     /// What people call it.
-    #[serde(default)]
     pub nickname: Option<String>,
+    /// Whether the portal offers it.
+    pub is_offered: bool,
 }
 
 impl Price {
     pub(super) fn monthly(id: &str) -> Self {
-        Self { id: id.to_owned(), amount: 4900, interval: "month".to_owned(), nickname: None }
+        Self { id: id.to_owned(), amount: 4900, interval: "month".to_owned(), nickname: None, is_offered: true }
     }
 
     /// For people: its name, and what it costs.

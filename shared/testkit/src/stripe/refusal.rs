@@ -31,10 +31,10 @@ impl Refusal {
 
     /// What the address names is not there.
     pub(super) fn not_found(kind: &str, id: &str) -> Self {
-        Self::missing("id", kind, id).as_not_found()
+        Self::missing("id", kind, id).with_not_found()
     }
 
-    pub(super) fn as_not_found(self) -> Self {
+    pub(super) fn with_not_found(self) -> Self {
         Self { status: StatusCode::NOT_FOUND, ..self }
     }
 

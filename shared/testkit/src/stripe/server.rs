@@ -109,9 +109,8 @@ impl StripeServer {
 
     /// Sells at this price from now on. `interval` is `month` or `year`.
     pub fn add_price(&self, id: &str, amount_cents: i64, interval: &str) {
-        let (id, interval) = (id.to_owned(), interval.to_owned());
-        self.shared
-            .change(|account, _| account.add_price(Price { id, amount: amount_cents, interval, nickname: None }));
+        let price = Price { amount: amount_cents, interval: interval.to_owned(), ..Price::monthly(id) };
+        self.shared.change(|account, _| account.add_price(price));
     }
 
     /// A customer that somebody made in the dashboard.

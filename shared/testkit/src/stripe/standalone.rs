@@ -39,6 +39,7 @@ struct Listed {
     name: String,
     interval: String,
     amount: Decimal,
+    is_current: bool,
 }
 
 /// Serves and delivers until the process is ended.
@@ -51,8 +52,14 @@ pub async fn run(settings_file: PathBuf) -> Result<(), String> {
     for listed in read::<PriceList>(&settings.prices)?.prices {
         let cents = (listed.amount * Decimal::ONE_HUNDRED).to_i64();
         let amount = cents.ok_or_else(|| format!("{} has an amount that is too large", settings.prices.display()))?;
-        let nickname = Some(listed.name);
-        account.add_price(Price { id: listed.stripe_price_id, amount, interval: listed.interval, nickname });
+        let Listed { stripe_price_id, name, interval, is_current, .. } = listed;
+        account.add_price(Price {
+            id: stripe_price_id,
+            amount,
+            interval,
+            nickname: Some(name),
+            is_offered: is_current,
+        });
     }
     let address = ("127.0.0.1", settings.port);
     let listener = TcpListener::bind(address).await.map_err(|error| format!("port {}: {error}", settings.port))?;
