@@ -54,6 +54,7 @@ actions! {
     MembersRead "members:read": Owner Admin Dispatcher Accountant;
     MembersWrite "members:write": Owner Admin;
     ApiKeysManage "api_keys:manage": Owner Admin;
+    ProviderKeysManage "provider_keys:manage": Owner Admin;
     UsageRead "usage:read": Owner Admin Dispatcher Accountant;
     EventsRead "events:read": Owner Admin Dispatcher Accountant Driver;
     LookupsRead "lookups:read": Owner Admin Dispatcher Accountant Driver;
@@ -75,7 +76,7 @@ actions! {
 impl Action {
     /// Whether an API key can be given it. People and credentials are managed by people.
     pub fn grantable_to_keys(self) -> bool {
-        !matches!(self, Self::TenantWrite | Self::MembersWrite | Self::ApiKeysManage)
+        !matches!(self, Self::TenantWrite | Self::MembersWrite | Self::ApiKeysManage | Self::ProviderKeysManage)
     }
 }
 
