@@ -6,6 +6,9 @@ use carhaul_core::base::clock::Clock;
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
+use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::provider_keys::Vault;
+use carhaul_core::providers::Providers;
 use carhaul_http::{cors, envelope, problem};
 
 use crate::routes;
@@ -15,6 +18,7 @@ use crate::routes;
 pub struct App {
     pub db: Db,
     pub verifier: TokenVerifier,
+    pub vault: Vault,
     pub clock: Clock,
 }
 
@@ -23,6 +27,11 @@ impl App {
         Self {
             db: Db::new(config.database.clone(), config.database_secret.clone()),
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
+            vault: Vault::new(
+                Providers::new(config.providers.clone(), clock.clone()),
+                Envelope::new(&config.provider_keys_kms_key),
+                clock.clone(),
+            ),
             clock,
         }
     }

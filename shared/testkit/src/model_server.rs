@@ -177,6 +177,8 @@ async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
 
 /// One request after another, until something breaks the connection.
 async fn serve(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
+    // Each event when it is written.
+    stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await? {
         let (fault, reply) = {

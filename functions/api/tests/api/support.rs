@@ -8,9 +8,12 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use carhaul_api::app::{self, App};
 use carhaul_core::base::clock::Clock;
 use carhaul_core::identity::tokens::TokenVerifier;
-use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
+use carhaul_core::platform::config::{OidcConfig, ProvidersConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
-use carhaul_testkit::{AUDIENCE, Database, Issuer, TokenBuilder};
+use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::provider_keys::Vault;
+use carhaul_core::providers::Providers;
+use carhaul_testkit::{AUDIENCE, Database, Issuer, Kms, ModelServer, TokenBuilder};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
@@ -29,12 +32,19 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// One for which nobody answers but the issuer and the database.
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
         Self::with_verifier(options, TokenVerifier::new(oidc, clock.clone()), clock)
     }
 
     fn with_verifier(options: PgConnectOptions, verifier: TokenVerifier, clock: Clock) -> Self {
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), clock };
+        let nobody = "http://127.0.0.1:9".to_owned();
+        let vault = vault([nobody.clone(), nobody.clone(), nobody], true, Envelope::new(Kms::KEY), &clock);
+        Self::with_vault(options, verifier, vault, clock)
+    }
+
+    pub fn with_vault(options: PgConnectOptions, verifier: TokenVerifier, vault: Vault, clock: Clock) -> Self {
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), vault, clock };
         Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
@@ -55,6 +65,8 @@ impl Instance {
 /// A service with an issuer of its own, so that tests do not disturb each other.
 pub struct TestApp {
     pub issuer: Issuer,
+    pub models: ModelServer,
+    pub kms: Kms,
     pub instance: Instance,
     pub database: &'static Database,
 }
@@ -64,9 +76,12 @@ impl TestApp {
         // What a 500 hides from clients is worth seeing in a failed test.
         carhaul_core::platform::telemetry::init("error");
         let database = Database::get().await;
-        let issuer = Issuer::start().await;
-        let instance = Instance::new(database.options("carhaul_api"), &oidc(&issuer), Clock::system());
-        Self { issuer, instance, database }
+        let (issuer, models, kms) = (Issuer::start().await, ModelServer::start().await, Kms::start().await);
+        let clock = Clock::system();
+        let verifier = TokenVerifier::new(&oidc(&issuer), clock.clone());
+        let vault = vault_of(&models, &kms, true);
+        let instance = Instance::with_vault(database.options("carhaul_api"), verifier, vault, clock);
+        Self { issuer, models, kms, instance, database }
     }
 
     /// Another instance of the same function, with a connection of its own.
@@ -164,6 +179,19 @@ impl TestApp {
         let row = self.superuser().await.fetch_one(AssertSqlSafe(sql.to_owned())).await.expect("the question is SQL");
         row.get(0)
     }
+}
+
+/// The providers and KMS of a test. In `local`, tenants may have addresses of this machine.
+pub fn vault_of(models: &ModelServer, kms: &Kms, local: bool) -> Vault {
+    let bases = [models.url().to_owned(), models.url().to_owned(), models.openai_url()];
+    vault(bases, local, Envelope::with_client(Kms::KEY, kms.client()), &Clock::system())
+}
+
+fn vault(bases: [String; 3], local: bool, envelope: Envelope, clock: &Clock) -> Vault {
+    let [anthropic_api_base, gemini_api_base, openai_api_base] = bases;
+    let config =
+        ProvidersConfig { anthropic_api_base, gemini_api_base, openai_api_base, allow_private_base_urls: local };
+    Vault::new(Providers::new(config, clock.clone()), envelope, clock.clone())
 }
 
 pub fn oidc(issuer: &Issuer) -> OidcConfig {

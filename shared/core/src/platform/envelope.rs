@@ -98,14 +98,15 @@ impl Envelope {
     pub async fn open(&self, tenant: TenantId, bound: &[String], sealed: &Sealed) -> Result<Secret, EnvelopeError> {
         let opened = self.client().await.decrypt().key_id(&*self.kms_key);
         let opened = opened.ciphertext_blob(Blob::new(sealed.data_key.clone()));
-        let opened = opened.encryption_context(CONTEXT, tenant.to_string()).send().await.map_err(|error| {
-            match error.as_service_error() {
-                Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
-                    EnvelopeError::Closed
+        let opened =
+            opened.encryption_context(CONTEXT, tenant.to_string()).send().await.map_err(|error| {
+                match error.as_service_error() {
+                    Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
+                        EnvelopeError::Closed
+                    }
+                    _ => unavailable(&DisplayErrorContext(&error)),
                 }
-                _ => unavailable(&DisplayErrorContext(&error)),
-            }
-        })?;
+            })?;
         let data_key = opened.plaintext.ok_or_else(|| unavailable(&"it returned no key"))?;
         let data_key = Zeroizing::new(data_key.into_inner());
         let nonce: [u8; NONCE_LEN] = sealed.nonce.as_slice().try_into().map_err(|_| EnvelopeError::Closed)?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::secret::ProviderSecret;
-pub use self::vault::Vault;
+pub use self::vault::{OpenError, Vault};
 use crate::base::error::{Error, Result};
 use crate::base::page::{Limit, Page};
 use crate::base::patch::Patch;
@@ -117,7 +117,8 @@ pub async fn get(db: &Db, actor: &Actor, id: ProviderKeyId) -> Result<ProviderKe
 pub async fn prepare(db: &Db, actor: &Actor, vault: &Vault, new: NewProviderKey) -> Result<Option<Prepared>> {
     let NewProviderKey { provider, key, base_url } = new;
     let of_provider = |sql: &mut Sql| {
-        sql.push("SELECT t.id FROM provider_keys t WHERE t.tenant_id = e.tenant_id AND t.provider = ").push_bind(provider);
+        sql.push("SELECT t.id FROM provider_keys t WHERE t.tenant_id = e.tenant_id AND t.provider = ")
+            .push_bind(provider);
     };
     let (entered, existing) = db.read::<(Uuid,)>(actor, Action::ProviderKeysManage, of_provider).await?;
     if !existing.is_empty() {
@@ -197,9 +198,9 @@ pub struct SealedKey {
     pub provider: ProviderName,
     pub base_url: Option<String>,
     pub version: i64,
-    ciphertext: Vec<u8>,
-    data_key: Vec<u8>,
-    nonce: Vec<u8>,
+    pub ciphertext: Vec<u8>,
+    pub data_key: Vec<u8>,
+    pub nonce: Vec<u8>,
 }
 
 /// A statement without arguments that reads the entered carrier's [`SealedKey`] for a provider; no row when it has none.

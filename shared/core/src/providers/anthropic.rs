@@ -113,8 +113,7 @@ fn count(usage: &Value, draft: &mut Draft) {
 
 /// The part of a schema that structured outputs know; others they refuse. Who asked checks the answer by the whole schema.
 fn supported(schema: &Value) -> Value {
-    const FORMATS: [&str; 9] =
-        ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "uuid"];
+    const FORMATS: [&str; 9] = ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "uuid"];
     let Value::Object(schema) = schema else { return schema.clone() };
     let each = |members: &Value| -> Value {
         let members = members.as_object().into_iter().flatten();

@@ -34,6 +34,10 @@ impl BaseUrl {
         if url.scheme() != "https" {
             return Err("must start with https://");
         }
+        // Our network lets no other out.
+        if url.port().is_some() {
+            return Err("must be at port 443");
+        }
         let host = url.host_str().unwrap_or_default();
         let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         if address.is_some_and(|address| !is_public(address)) || is_local(host) {
@@ -60,9 +64,18 @@ mod tests {
         assert_eq!(parsed("https://Models.example.com/v1/"), Ok("https://models.example.com/v1".into()));
         assert_eq!(parsed("http://127.0.0.1:8080"), Ok("http://127.0.0.1:8080".into()));
         for bad in [
-            "", "models.example.com", "ftp://example.com", "file:///etc/passwd", "https://", "https://u@example.com",
-            "https://u:p@example.com/v1", "https://example.com/v1?key=1", "https://example.com/v1#x", "data:text/plain,x",
-            "https://example.com/\nx", "javascript:alert(1)",
+            "",
+            "models.example.com",
+            "ftp://example.com",
+            "file:///etc/passwd",
+            "https://",
+            "https://u@example.com",
+            "https://u:p@example.com/v1",
+            "https://example.com/v1?key=1",
+            "https://example.com/v1#x",
+            "data:text/plain,x",
+            "https://example.com/\nx",
+            "javascript:alert(1)",
         ] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
@@ -70,17 +83,41 @@ mod tests {
 
     #[test]
     fn what_leads_into_a_network_of_ours_is_refused() {
-        for good in ["https://models.example.com/v1", "https://8.8.8.8/v1", "https://[2606:4700::1111]:8443"] {
+        for good in ["https://models.example.com/v1", "https://8.8.8.8/v1", "https://[2606:4700::1111]"] {
             assert_eq!(BaseUrl::parse(good).unwrap().require_public(), Ok(()), "{good}");
         }
         for bad in [
-            "http://models.example.com", "https://127.0.0.1", "https://127.1", "https://2130706433", "https://0x7f.1",
-            "https://0177.0.0.1", "https://0.0.0.0", "https://10.42.0.1", "https://172.16.0.1", "https://192.168.1.1",
-            "https://169.254.169.254/latest/meta-data", "https://169.254.100.1:9001", "https://100.64.0.1",
-            "https://[::1]", "https://[::]", "https://[::ffff:10.0.0.1]", "https://[::ffff:169.254.169.254]",
-            "https://[fe80::1]", "https://[fd00:ec2::254]", "https://[64:ff9b::a00:1]", "https://[2002:a00:1::]",
-            "https://localhost", "https://LOCALHOST.", "https://a.localhost", "https://db.internal", "https://intranet",
-            "https://224.0.0.1", "https://255.255.255.255", "https://192.0.2.1", "https://198.18.0.1",
+            "http://models.example.com",
+            "https://models.example.com:8443",
+            "https://127.0.0.1",
+            "https://127.1",
+            "https://2130706433",
+            "https://0x7f.1",
+            "https://0177.0.0.1",
+            "https://0.0.0.0",
+            "https://10.42.0.1",
+            "https://172.16.0.1",
+            "https://192.168.1.1",
+            "https://169.254.169.254/latest/meta-data",
+            "https://169.254.100.1:9001",
+            "https://100.64.0.1",
+            "https://[::1]",
+            "https://[::]",
+            "https://[::ffff:10.0.0.1]",
+            "https://[::ffff:169.254.169.254]",
+            "https://[fe80::1]",
+            "https://[fd00:ec2::254]",
+            "https://[64:ff9b::a00:1]",
+            "https://[2002:a00:1::]",
+            "https://localhost",
+            "https://LOCALHOST.",
+            "https://a.localhost",
+            "https://db.internal",
+            "https://intranet",
+            "https://224.0.0.1",
+            "https://255.255.255.255",
+            "https://192.0.2.1",
+            "https://198.18.0.1",
         ] {
             assert!(BaseUrl::parse(bad).unwrap().require_public().is_err(), "{bad}");
         }

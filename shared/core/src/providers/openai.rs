@@ -89,8 +89,6 @@ impl Dialect for ChatCompletions {
             "invalid_api_key" => Some(ErrorCode::InvalidKey),
             "model_not_found" => Some(ErrorCode::NotFound),
             "rate_limit_exceeded" => Some(ErrorCode::RateLimited),
-            "server_error" => Some(ErrorCode::Unavailable),
-            _ if text(body, "/error/type") == "server_error" => Some(ErrorCode::Unavailable),
             _ => None,
         };
         // `{"error": ".."}` is how some of the others say it.

@@ -48,7 +48,13 @@ mod tests {
         assert_eq!(of(3, 0, price(5_000, 0)), Decimal::new(2, 6));
         // Two halves are one, since only their sum is rounded.
         assert_eq!(of(1, 1, price(5_000, 5_000)), Decimal::new(1, 6));
-        assert_eq!(cost(Usage { input_tokens: u64::MAX, output_tokens: 0 }, Price { input: Decimal::MAX, output: Decimal::ZERO }), None);
+        assert_eq!(
+            cost(
+                Usage { input_tokens: u64::MAX, output_tokens: 0 },
+                Price { input: Decimal::MAX, output: Decimal::ZERO }
+            ),
+            None
+        );
     }
 
     proptest! {

@@ -9,8 +9,7 @@ use serde_json::json;
 use super::*;
 
 const ALL: [ProviderName; 3] = [ProviderName::Anthropic, ProviderName::Gemini, ProviderName::OpenaiCompatible];
-const USAGE: Usage =
-    Usage { input_tokens: ModelServer::INPUT_TOKENS, output_tokens: ModelServer::OUTPUT_TOKENS };
+const USAGE: Usage = Usage { input_tokens: ModelServer::INPUT_TOKENS, output_tokens: ModelServer::OUTPUT_TOKENS };
 
 fn providers(models: &ModelServer) -> Providers {
     let config = ProvidersConfig {
@@ -67,7 +66,11 @@ async fn every_provider_answers_in_pieces_and_then_as_a_whole() {
         let (answer, pieces) = ask(&provider(&models, name).await, &request()).await;
         let answer = answer.unwrap();
         assert_eq!(answer.content, Content::Json(json!({"answer": "42"})), "{name:?}");
-        assert_eq!((answer.usage, answer.stop, answer.model.as_str()), (USAGE, Stop::End, ModelServer::MODEL), "{name:?}");
+        assert_eq!(
+            (answer.usage, answer.stop, answer.model.as_str()),
+            (USAGE, Stop::End, ModelServer::MODEL),
+            "{name:?}"
+        );
         assert_eq!(pieces, [r#"{"ans"#, r#"wer":"#, r#""42"}"#], "{name:?}");
         assert_eq!(models.requests().len(), 1);
     }
@@ -168,7 +171,8 @@ async fn a_provider_that_hangs_or_stands_still_costs_no_more_than_the_deadline()
             assert!(start.elapsed() < Duration::from_secs(2), "{name:?} {fault:?}: {:?}", start.elapsed());
 
             let start = Instant::now();
-            let late = provider.complete(&request(), start + Duration::from_millis(100), &mut |_| {}).await.unwrap_err();
+            let late =
+                provider.complete(&request(), start + Duration::from_millis(100), &mut |_| {}).await.unwrap_err();
             assert_eq!(late.code(), ErrorCode::Timeout, "{name:?} {fault:?}");
             assert!(start.elapsed() < Duration::from_millis(350), "{name:?} {fault:?}: {:?}", start.elapsed());
             assert!(matches!(late, ProviderError::Retryable { retry_after: None, .. }));
@@ -208,9 +212,19 @@ async fn what_passes_is_told_from_what_stays_and_a_wait_is_handed_on() {
     let models = ModelServer::start().await;
     for name in ALL {
         for (status, code) in [
-            (400, BadRequest), (401, InvalidKey), (402, OutOfCredit), (403, NotPermitted), (404, NotFound),
-            (408, Timeout), (413, RequestTooLarge), (422, BadRequest), (429, RateLimited), (500, Unavailable),
-            (502, Unavailable), (504, Timeout), (529, Overloaded),
+            (400, BadRequest),
+            (401, InvalidKey),
+            (402, OutOfCredit),
+            (403, NotPermitted),
+            (404, NotFound),
+            (408, Timeout),
+            (413, RequestTooLarge),
+            (422, BadRequest),
+            (429, RateLimited),
+            (500, Unavailable),
+            (502, Unavailable),
+            (504, Timeout),
+            (529, Overloaded),
         ] {
             // Google has no such answer, and says neither of these two in a word of its own.
             let error = failure(&models, name, ModelFault::Refuse(status, json!({}))).await;
@@ -239,7 +253,10 @@ async fn what_only_the_body_says_is_heard() {
     let wait = json!({"status": "RESOURCE_EXHAUSTED", "details": [
         {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37.5s"}]});
     let exhausted = failure(&models, ProviderName::Gemini, error(wait)).await;
-    assert_eq!((exhausted.code(), exhausted.retry_after()), (ErrorCode::RateLimited, Some(Duration::from_millis(37_500))));
+    assert_eq!(
+        (exhausted.code(), exhausted.retry_after()),
+        (ErrorCode::RateLimited, Some(Duration::from_millis(37_500)))
+    );
     models.fail_next(ModelFault::Refuse(200, json!({"promptFeedback": {"blockReason": "SAFETY"}})));
     let blocked = ask(&provider(&models, ProviderName::Gemini).await, &request()).await.0.unwrap_err();
     assert_eq!(blocked.code(), ErrorCode::Refused);
@@ -253,7 +270,7 @@ async fn an_answer_that_breaks_off_anywhere_is_whole_or_none() {
         let whole = ask(&provider, &request()).await.0.unwrap();
         let (mut broken, mut complete) = (0, 0);
         for kind in [ModelFault::CutAfter as fn(usize) -> _, ModelFault::EndAfter as fn(usize) -> _] {
-            for bytes in (0..).step_by(3) {
+            for bytes in 0.. {
                 models.fail_next(kind(bytes));
                 match ask(&provider, &request()).await.0 {
                     Ok(answer) => {

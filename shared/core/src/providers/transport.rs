@@ -47,13 +47,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    pub fn new(
-        http: Client,
-        base: &str,
-        key: Secret,
-        clock: Clock,
-        patience: Patience,
-    ) -> Result<Self, ProviderError> {
+    pub fn new(http: Client, base: &str, key: Secret, clock: Clock, patience: Patience) -> Result<Self, ProviderError> {
         let base = Url::parse(base).ok().filter(|url| !url.cannot_be_a_base());
         let base = base.ok_or_else(|| ErrorCode::BadRequest.because("its address is not a URL"))?;
         Ok(Self { http, base, key, clock, patience })
@@ -94,7 +88,8 @@ impl Transport {
         let (name, value) = dialect.authorization(self.key.expose());
         let value = http::sensitive(&value);
         let value = value.ok_or_else(|| ErrorCode::InvalidKey.because("the key has characters that no key has"))?;
-        let request = self.http.request(method, url).header(name, value).header("accept", "text/event-stream, application/json");
+        let request =
+            self.http.request(method, url).header(name, value).header("accept", "text/event-stream, application/json");
         Ok(dialect.headers().iter().fold(request, |request, (name, value)| request.header(*name, *value)))
     }
 

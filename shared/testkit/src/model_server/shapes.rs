@@ -161,7 +161,9 @@ fn anthropic(pieces: &[String], stop: ModelStop) -> Vec<String> {
         event(json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
             "content": [], "model": MODEL, "stop_reason": null, "stop_sequence": null,
             "usage": {"input_tokens": INPUT - 10, "cache_read_input_tokens": 10, "output_tokens": 1}}})),
-        event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}})),
+        event(
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}),
+        ),
         event(json!({"type": "ping"})),
         event(json!({"type": "content_block_delta", "index": 0,
             "delta": {"type": "thinking_delta", "thinking": "What is six times seven?"}})),
@@ -222,8 +224,10 @@ fn openai(pieces: &[String], stop: ModelStop) -> Vec<String> {
     let delta = |delta: Value, reason: Value| {
         chunk(json!([{"index": 0, "delta": delta, "finish_reason": reason}]), Value::Null)
     };
-    let mut events =
-        vec![": keep-alive\n\n".to_owned(), delta(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null)];
+    let mut events = vec![
+        ": keep-alive\n\n".to_owned(),
+        delta(json!({"role": "assistant", "content": "", "refusal": null}), Value::Null),
+    ];
     events.extend(pieces.iter().map(|piece| delta(json!({"content": piece}), Value::Null)));
     events.push(delta(json!({}), json!(finish_reason(stop))));
     let usage = json!({"prompt_tokens": INPUT, "completion_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT});

@@ -13,8 +13,8 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::error::Error;
-use crate::platform::http::{self, ReadError};
 use crate::platform::crypto;
+use crate::platform::http::{self, ReadError};
 use crate::platform::secrets::{Secret, SecretsError};
 
 /// What the answers look like. Later versions that Stripe publishes change nothing of what is sent in this one.
