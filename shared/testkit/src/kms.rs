@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use aws_lc_rs::rand;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -81,7 +82,9 @@ fn random() -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-async fn call(State(shared): State<Arc<Mutex<Shared>>>, headers: HeaderMap, Json(request): Json<Value>) -> Response {
+async fn call(State(shared): State<Arc<Mutex<Shared>>>, headers: HeaderMap, body: Bytes) -> Response {
+    // Its type is not one that axum takes for JSON.
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut shared = lock(&shared);
     if shared.is_down {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "KMSInternalException");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::DisplayErrorContext;
+use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
@@ -81,7 +81,7 @@ impl Envelope {
     pub async fn seal(&self, tenant: TenantId, bound: &[String], text: &Secret) -> Result<Sealed, EnvelopeError> {
         let made = self.client().await.generate_data_key().key_id(&*self.kms_key).key_spec(DataKeySpec::Aes256);
         let made = made.encryption_context(CONTEXT, tenant.to_string()).send().await;
-        let made = made.map_err(|error| unavailable(&DisplayErrorContext(&error)))?;
+        let made = made.map_err(|error| unavailable(&reason(&error)))?;
         let (Some(data_key), Some(encrypted)) = (made.plaintext, made.ciphertext_blob) else {
             return Err(unavailable(&"it made no key"));
         };
@@ -104,7 +104,7 @@ impl Envelope {
                     Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
                         EnvelopeError::Closed
                     }
-                    _ => unavailable(&DisplayErrorContext(&error)),
+                    _ => unavailable(&reason(&error)),
                 }
             })?;
         let data_key = opened.plaintext.ok_or_else(|| unavailable(&"it returned no key"))?;
@@ -130,6 +130,68 @@ fn associated(tenant: TenantId, bound: &[String]) -> Aad<String> {
     Aad::from(serde_json::json!([tenant, bound]).to_string())
 }
 
+/// Nothing of what KMS answered but code and message: an answer may hold a key.
+fn reason<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(refused) => {
+            let refused = refused.err();
+            format!("{}: {}", refused.code().unwrap_or("no code"), refused.message().unwrap_or("no message"))
+        }
+        SdkError::ResponseError(_) => "its answer cannot be read".to_owned(),
+        error => DisplayErrorContext(error).to_string(),
+    }
+}
+
 fn unavailable(reason: &dyn std::fmt::Display) -> EnvelopeError {
     EnvelopeError::Unavailable(reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use carhaul_testkit::Kms;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_envelope_opens_for_its_tenant_bound_as_it_was_and_unchanged_alone() {
+        let kms = Kms::start().await;
+        let envelope = Envelope::with_client(Kms::KEY, kms.client());
+        let (tenant, other) = (TenantId(Uuid::now_v7()), TenantId(Uuid::now_v7()));
+        let bound = ["a".to_owned(), "b".to_owned()];
+        let text = Secret::new("sk-of-a-tenant");
+        let sealed = envelope.seal(tenant, &bound, &text).await.unwrap();
+        assert_eq!(sealed.ciphertext.len(), text.expose().len() + 16);
+        assert_eq!(envelope.open(tenant, &bound, &sealed).await.unwrap(), text);
+
+        let again = envelope.seal(tenant, &bound, &text).await.unwrap();
+        assert!(
+            again.data_key != sealed.data_key && again.nonce != sealed.nonce && again.ciphertext != sealed.ciphertext
+        );
+        let is_closed = |opened| matches!(opened, Err(EnvelopeError::Closed));
+        assert!(is_closed(envelope.open(other, &bound, &sealed).await));
+        for otherwise in [vec![], vec!["a".to_owned()], vec!["ab".to_owned()], vec!["b".to_owned(), "a".to_owned()]] {
+            assert!(is_closed(envelope.open(tenant, &otherwise, &sealed).await), "{otherwise:?}");
+        }
+        for byte in 0..sealed.ciphertext.len() {
+            let mut changed = sealed.clone();
+            changed.ciphertext[byte] ^= 1;
+            assert!(is_closed(envelope.open(tenant, &bound, &changed).await), "{byte}");
+        }
+        for changed in [
+            Sealed { nonce: again.nonce.clone(), ..sealed.clone() },
+            Sealed { nonce: Vec::new(), ..sealed.clone() },
+            Sealed { data_key: again.data_key, ..sealed.clone() },
+            Sealed { data_key: vec![1, 2, 3], ..sealed.clone() },
+            Sealed { ciphertext: Vec::new(), ..sealed.clone() },
+        ] {
+            assert!(is_closed(envelope.open(tenant, &bound, &changed).await), "{changed:?}");
+        }
+        kms.go_down(true);
+        assert!(matches!(envelope.open(tenant, &bound, &sealed).await, Err(EnvelopeError::Unavailable(_))));
+        assert!(matches!(envelope.seal(tenant, &bound, &text).await, Err(EnvelopeError::Unavailable(_))));
+    }
 }

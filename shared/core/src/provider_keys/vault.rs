@@ -109,3 +109,70 @@ fn own_address(code: ErrorCode) -> &'static str {
         _ => "does not answer to GET /models as an OpenAI-compatible API does",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use carhaul_testkit::{Kms, ModelFault, ModelServer};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::platform::config::ProvidersConfig;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_log_and_no_error_has_the_key_whatever_becomes_of_it() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _until_the_end = tracing::subscriber::set_default(subscriber);
+        let (models, kms) = (ModelServer::start().await, Kms::start().await);
+        let config = ProvidersConfig {
+            anthropic_api_base: models.url().to_owned(),
+            gemini_api_base: models.url().to_owned(),
+            openai_api_base: models.openai_url(),
+            allow_private_base_urls: true,
+        };
+        let clock = Clock::system();
+        let envelope = Envelope::with_client(Kms::KEY, kms.client());
+        let vault = Vault::new(Providers::new(config, clock.clone()), envelope, clock);
+        let prepare = async |provider| {
+            let key = ProviderSecret::parse(ModelServer::KEY).unwrap();
+            vault.prepare(TenantId(Uuid::now_v7()), ProviderKeyId::new(), provider, None, key).await
+        };
+        for provider in [ProviderName::Anthropic, ProviderName::Gemini, ProviderName::OpenaiCompatible] {
+            let kept = prepare(provider).await.unwrap();
+            assert!(!format!("{kept:?}").contains(ModelServer::KEY));
+            let told = json!({"error": {"message": format!("you sent {}", ModelServer::KEY)}});
+            for fault in [ModelFault::Refuse(401, told.clone()), ModelFault::Refuse(500, told.clone())] {
+                models.fail_next(fault);
+                let error = prepare(provider).await.unwrap_err();
+                assert!(!format!("{error} {error:?}").contains(ModelServer::KEY), "{error:?}");
+            }
+        }
+        kms.go_down(true);
+        assert!(prepare(ProviderName::Gemini).await.is_err());
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("you sent ***") && log.contains("no data key"), "{log}");
+        assert!(!log.contains(ModelServer::KEY), "{log}");
+    }
+}
