@@ -226,9 +226,9 @@ async fn another_carrier_sees_and_changes_no_key() {
 async fn found_in_database(app: &TestApp, text: &str) -> Vec<String> {
     let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut superuser = app.superuser().await;
-    let tables = superuser.fetch_all("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").await.unwrap();
+    let tables = superuser.fetch_all("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").await;
     let mut found = Vec::new();
-    for table in tables {
+    for table in tables.expect("the catalog can be read") {
         let table: String = table.get(0);
         let sql = format!("SELECT count(*) FROM {table} t WHERE t::text LIKE '%{text}%' OR t::text LIKE '%{hex}%'");
         if app.count(&sql).await > 0 {
