@@ -111,8 +111,8 @@ def narrowed(document, tenant, known, provider):
         # Nobody else is to hear of invented keys.
         schema = document["components"]["schemas"][name]
         schema["properties"] |= {"base_url": {"type": "string", "enum": [provider]}}
-        schema["required"].append("base_url")
         if "provider" in schema["properties"]:
+            schema["required"].append("base_url")
             schema["properties"]["provider"] = {"type": "string", "enum": ["openai_compatible"]}
     for path, item in document["paths"].items():
         segments = path.split("/")
