@@ -17,13 +17,14 @@ import requests
 
 from local import users
 from local.settings import ROOT, VENV
+from local.tests import models
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
 DOCUMENT = json.loads((ROOT / "functions" / "api" / "openapi.json").read_text())
 OPERATIONS = sorted(f"{method.upper()} {path}" for path, item in DOCUMENT["paths"].items() for method in item)
 # In an order in which everything exists that the next one names.
 CREATED = ["customers", "locations", "trucks", "trailers", "drivers", "custom-statuses", "tags", "expense-categories",
-           "cancel-reasons", "invitations", "api-keys", "orders"]
+           "cancel-reasons", "invitations", "api-keys", "provider-keys", "orders"]
 # Members of bodies that name something, and where such things come from.
 NAMES = {
     "customer_id": "customers", "custom_status_id": "custom-statuses", "dispatcher_id": "members", "driver_id": "drivers",
@@ -52,7 +53,14 @@ def example(schema):
 
 
 @pytest.fixture(scope="module")
-def examples(owner, base_url):
+def provider():
+    """The address of a model provider that takes every key."""
+    with models.provider() as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="module")
+def examples(owner, provider, base_url):
     """One of everything, as the document's examples have it; the id of each."""
     made = {"members": owner.get(base_url + "/v1/me").json()["id"]}
     for name in CREATED:
@@ -61,6 +69,8 @@ def examples(owner, base_url):
         body = example(schema.rpartition("/")[2])
         if "customer_id" in body:
             body["customer_id"] = made["customers"]
+        if name == "provider-keys":
+            body |= {"provider": "openai_compatible", "base_url": provider}
         answer = owner.post(base_url + path, json=body)
         assert answer.status_code == 201, f"the example of {name} is refused: {answer.text}"
         made[name] = answer.json()["id"]
@@ -69,11 +79,11 @@ def examples(owner, base_url):
 
 
 @pytest.fixture(scope="module")
-def report(owner, examples, base_url, tmp_path_factory):
+def report(owner, examples, provider, base_url, tmp_path_factory):
     """What Schemathesis says of each operation: nothing, or what is wrong."""
     folder = tmp_path_factory.mktemp("fuzz")
     document = folder / "openapi.json"
-    document.write_text(json.dumps(narrowed(DOCUMENT, owner.headers["Tenant-Id"], examples)))
+    document.write_text(json.dumps(narrowed(DOCUMENT, owner.headers["Tenant-Id"], examples, provider)))
     result = folder / "junit.xml"
     command = [VENV / "bin" / "st", "--config-file", CONFIG, "run", document, "--url", base_url,
                "--header", f"Authorization: {owner.headers['Authorization']}", "--report-junit-path", result]
@@ -84,7 +94,7 @@ def report(owner, examples, base_url, tmp_path_factory):
             for name, parts in found.items()}
 
 
-def narrowed(document, tenant, known):
+def narrowed(document, tenant, known, provider):
     """The document with what a schema cannot know: which carrier, which ids, which versions there are. Without it hardly
     anything would be found, changed or created."""
     document = json.loads(json.dumps(document))
@@ -97,6 +107,13 @@ def narrowed(document, tenant, known):
         for member in properties.keys() & members.keys():
             nullable = {"type": "null"} in properties[member].get("oneOf", [])
             properties[member] = {"oneOf": [members[member], {"type": "null"}]} if nullable else members[member]
+    for name in ("NewProviderKey", "ProviderKeyRotation"):
+        # Nobody else is to hear of invented keys.
+        schema = document["components"]["schemas"][name]
+        schema["properties"] |= {"base_url": {"type": "string", "enum": [provider]}}
+        if "provider" in schema["properties"]:
+            schema["required"].append("base_url")
+            schema["properties"]["provider"] = {"type": "string", "enum": ["openai_compatible"]}
     for path, item in document["paths"].items():
         segments = path.split("/")
         of_path = {name[1:-1]: known.get(of) for of, name in zip(segments, segments[1:]) if name.startswith("{")}

@@ -54,6 +54,21 @@ def test_no_role_of_a_function_has_a_wildcard_of_its_own():
             assert "*" not in str(statement), f"{role}: {statement}"
 
 
+def test_only_who_must_uses_the_key_of_provider_keys_and_only_under_a_tenant():
+    allowed = {}
+    for name, role in of_type("AWS::IAM::Role").items():
+        for statement in (s for s in statements(name) if "kms" in str(s["Action"])):
+            assert statement["Resource"] == {"Fn::GetAtt": ["ProviderKeysKey", "Arn"]}, name
+            assert statement["Condition"] == {
+                "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["tenant_id"]},
+                "Null": {"kms:EncryptionContext:tenant_id": "false"},
+            }, name
+            allowed.setdefault(name, []).extend(as_list(statement["Action"]))
+    assert allowed["ApiRole"] == ["kms:GenerateDataKey"]
+    assert all(actions == ["kms:Decrypt"] for name, actions in allowed.items() if name != "ApiRole"), allowed
+    assert set(allowed) <= {"ApiRole", "AiWorkerRole"}
+
+
 def test_every_function_has_a_role_a_log_with_an_end_and_an_alarm():
     alarmed = [alarm["Properties"]["Dimensions"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
     for name, function in of_type("AWS::Serverless::Function").items():

@@ -8,6 +8,9 @@ use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
+use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::provider_keys::Vault;
+use carhaul_core::providers::Providers;
 use carhaul_http::{cors, envelope, problem};
 
 use crate::routes;
@@ -18,6 +21,7 @@ pub struct App {
     pub db: Db,
     pub verifier: TokenVerifier,
     pub payments: Payments,
+    pub vault: Vault,
     pub clock: Clock,
 }
 
@@ -27,6 +31,11 @@ impl App {
             db: Db::new(config.database.clone(), config.database_secret.clone()),
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
             payments: Payments::new(config.stripe.clone(), ReturnUrls::new(&config.cors_origins, config.environment)),
+            vault: Vault::new(
+                Providers::new(config.providers.clone(), clock.clone()),
+                Envelope::new(&config.provider_keys_kms_key),
+                clock.clone(),
+            ),
             clock,
         }
     }

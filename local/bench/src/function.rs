@@ -90,6 +90,7 @@ impl World {
             ("OIDC_ISSUER", ISSUER),
             ("OIDC_DISCOVERY_URL", &format!("http://{}/.well-known/openid-configuration", places.issuer)),
             ("OIDC_AUDIENCE", AUDIENCE),
+            ("PROVIDER_KEYS_KMS_KEY", "bench"),
             ("AWS_ENDPOINT_URL", &format!("http://{}", places.secrets)),
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "bench"),

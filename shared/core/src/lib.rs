@@ -13,6 +13,8 @@ pub mod me;
 pub mod members;
 pub mod orders;
 pub mod platform;
+pub mod provider_keys;
+pub mod providers;
 pub mod tenants;
 pub mod trailers;
 pub mod trucks;

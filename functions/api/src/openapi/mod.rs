@@ -32,6 +32,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "tenant", description = "The carrier and its settings"),
         (name = "members", description = "Who works for the carrier, and in which role"),
         (name = "api-keys", description = "Keys for programs"),
+        (name = "provider-keys", description = "Keys with which executions ask model providers"),
         (name = "customers", description = "Brokers, dealers, auctions, private persons"),
         (name = "locations", description = "Places where vehicles are picked up and delivered"),
         (name = "trucks", description = "Trucks"),

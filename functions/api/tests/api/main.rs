@@ -17,6 +17,7 @@ mod me;
 mod members;
 mod openapi;
 mod orders;
+mod provider_keys;
 mod quotas;
 mod roles;
 mod support;

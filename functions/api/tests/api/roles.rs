@@ -20,7 +20,7 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
     let carrier = app.carrier().await;
     let tag = |n: usize| json!({"name": format!("Tag {n}"), "color": "#000000"});
     let truck = |n: usize| json!({"unit_number": format!("T-{n}"), "capacity": 1});
-    let operations: [Operation; 17] = [
+    let operations: [Operation; 18] = [
         (ALL, "GET", "/v1/tenant", |_| Value::Null),
         (ALL, "GET", "/v1/tags", |_| Value::Null),
         (ALL, "GET", "/v1/events", |_| Value::Null),
@@ -37,6 +37,7 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
         (MANAGEMENT, "PATCH", "/v1/tenant", |_| json!({"name": "Ours"})),
         (MANAGEMENT, "GET", "/v1/api-keys", |_| Value::Null),
         (MANAGEMENT, "GET", "/v1/billing", |_| Value::Null),
+        (MANAGEMENT, "GET", "/v1/provider-keys", |_| Value::Null),
         (MANAGEMENT, "POST", "/v1/invitations", |_| json!({"email": "kim@example.com", "role": "driver"})),
     ];
     for (n, role) in ROLES.into_iter().enumerate() {

@@ -12,10 +12,13 @@ use carhaul_core::billing::payments::{Access, Payments};
 use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::billing::stripe::client::{Patience, Stripe};
 use carhaul_core::identity::tokens::TokenVerifier;
-use carhaul_core::platform::config::{Environment, OidcConfig, SigningAlgorithm};
+use carhaul_core::platform::config::{Environment, OidcConfig, ProvidersConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
+use carhaul_core::platform::envelope::Envelope;
 use carhaul_core::platform::secrets::Secret;
-use carhaul_testkit::{AUDIENCE, Database, Issuer, StripeServer, TokenBuilder};
+use carhaul_core::provider_keys::Vault;
+use carhaul_core::providers::Providers;
+use carhaul_testkit::{AUDIENCE, Database, Issuer, Kms, ModelServer, StripeServer, TokenBuilder};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
@@ -33,13 +36,31 @@ pub struct Instance {
     verifier: TokenVerifier,
 }
 
+/// Who answers an instance beside the issuer and the database.
+#[derive(Clone)]
+pub struct Peers {
+    pub payments: Payments,
+    pub vault: Vault,
+}
+
+impl Peers {
+    /// Nobody.
+    pub fn none(clock: &Clock) -> Self {
+        let nobody = "http://127.0.0.1:9".to_owned();
+        let vault = vault([nobody.clone(), nobody.clone(), nobody], true, Envelope::new(Kms::KEY), clock);
+        Self { payments: payments(Access::None), vault }
+    }
+}
+
 impl Instance {
+    /// One for which nobody answers but the issuer and the database.
     pub fn new(options: PgConnectOptions, oidc: &OidcConfig, clock: Clock) -> Self {
-        Self::with_parts(options, TokenVerifier::new(oidc, clock.clone()), payments(Access::None), clock)
+        Self::with_peers(options, TokenVerifier::new(oidc, clock.clone()), Peers::none(&clock), clock)
     }
 
-    fn with_parts(options: PgConnectOptions, verifier: TokenVerifier, payments: Payments, clock: Clock) -> Self {
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, clock };
+    pub fn with_peers(options: PgConnectOptions, verifier: TokenVerifier, peers: Peers, clock: Clock) -> Self {
+        let Peers { payments, vault } = peers;
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, vault, clock };
         Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
@@ -60,9 +81,11 @@ impl Instance {
 /// A service with an issuer of its own, so that tests do not disturb each other.
 pub struct TestApp {
     pub issuer: Issuer,
+    pub models: ModelServer,
+    pub kms: Kms,
     pub instance: Instance,
     pub database: &'static Database,
-    payments: Payments,
+    peers: Peers,
 }
 
 impl TestApp {
@@ -90,11 +113,12 @@ impl TestApp {
         // What a 500 hides from clients is worth seeing in a failed test.
         carhaul_core::platform::telemetry::init("error");
         let database = Database::get().await;
-        let issuer = Issuer::start().await;
-        let verifier = TokenVerifier::new(&oidc(&issuer), Clock::system());
-        let options = database.options("carhaul_api");
-        let instance = Instance::with_parts(options, verifier, payments.clone(), Clock::system());
-        Self { issuer, instance, database, payments }
+        let (issuer, models, kms) = (Issuer::start().await, ModelServer::start().await, Kms::start().await);
+        let clock = Clock::system();
+        let verifier = TokenVerifier::new(&oidc(&issuer), clock.clone());
+        let peers = Peers { payments, vault: vault_of(&models, &kms, true) };
+        let instance = Instance::with_peers(database.options("carhaul_api"), verifier, peers.clone(), clock);
+        Self { issuer, models, kms, instance, database, peers }
     }
 
     /// Puts STARTER_MONTHLY and PRO_MONTHLY on the price list. Returns Stripe's ids, and cents.
@@ -120,7 +144,7 @@ impl TestApp {
 
     /// Another one that reaches the database in this way.
     pub fn instance_at(&self, options: PgConnectOptions) -> Instance {
-        Instance::with_parts(options, self.instance.verifier.clone(), self.payments.clone(), Clock::system())
+        Instance::with_peers(options, self.instance.verifier.clone(), self.peers.clone(), Clock::system())
     }
 
     /// One that has read nothing yet.
@@ -215,6 +239,19 @@ impl TestApp {
 
 fn payments(access: Access) -> Payments {
     Payments::new(access, ReturnUrls::new(&[ORIGIN.to_owned()], Environment::Production))
+}
+
+/// The providers and KMS of a test. In `local`, tenants may have addresses of this machine.
+pub fn vault_of(models: &ModelServer, kms: &Kms, local: bool) -> Vault {
+    let bases = [models.url().to_owned(), models.url().to_owned(), models.openai_url()];
+    vault(bases, local, Envelope::with_client(Kms::KEY, kms.client()), &Clock::system())
+}
+
+fn vault(bases: [String; 3], local: bool, envelope: Envelope, clock: &Clock) -> Vault {
+    let [anthropic_api_base, gemini_api_base, openai_api_base] = bases;
+    let config =
+        ProvidersConfig { anthropic_api_base, gemini_api_base, openai_api_base, allow_private_base_urls: local };
+    Vault::new(Providers::new(config, clock.clone()), envelope, clock.clone())
 }
 
 pub fn oidc(issuer: &Issuer) -> OidcConfig {

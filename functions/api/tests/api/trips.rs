@@ -208,6 +208,7 @@ async fn whatever_else_is_read_is_one_trip() {
         "/v1/members",
         "/v1/invitations",
         "/v1/api-keys",
+        "/v1/provider-keys",
         "/v1/events",
         "/v1/notification-preferences",
         "/v1/number-sequences",

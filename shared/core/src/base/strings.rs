@@ -1,17 +1,10 @@
 //! Short strings with a form of their own: e-mail addresses, states, time zones, currencies.
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::__dev::ComposeSchema;
-use utoipa::ToSchema;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
-
 /// Defines a string type that exists only in valid form: parser, JSON, database and schema in one place.
 macro_rules! parsed_string {
     ($(#[$meta:meta])* $name:ident, $parse:expr, description: $description:literal, pattern: $pattern:literal, example: $example:literal) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, sqlx::Type)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, sqlx::Type)]
         #[serde(transparent)]
         #[sqlx(transparent)]
         pub struct $name(String);
@@ -29,22 +22,24 @@ macro_rules! parsed_string {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.0, f)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::parse(&<String as serde::Deserialize>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
             }
         }
 
-        impl ComposeSchema for $name {
-            fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
-                ObjectBuilder::new()
-                    .schema_type(Type::String)
+        impl utoipa::__dev::ComposeSchema for $name {
+            fn compose(
+                _: Vec<utoipa::openapi::RefOr<utoipa::openapi::Schema>>,
+            ) -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::Type::String)
                     .description(Some($description))
                     .pattern(Some($pattern))
                     .examples([$example])
@@ -52,9 +47,10 @@ macro_rules! parsed_string {
             }
         }
 
-        impl ToSchema for $name {}
+        impl utoipa::ToSchema for $name {}
     };
 }
+pub(crate) use parsed_string;
 
 fn matching(raw: &str, ok: bool, message: &str) -> Result<String, String> {
     if ok { Ok(raw.to_owned()) } else { Err(message.to_owned()) }

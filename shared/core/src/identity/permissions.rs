@@ -56,6 +56,7 @@ actions! {
     ApiKeysManage "api_keys:manage": Owner Admin;
     BillingRead "billing:read": Owner Admin;
     BillingManage "billing:manage": Owner Admin;
+    ProviderKeysManage "provider_keys:manage": Owner Admin;
     UsageRead "usage:read": Owner Admin Dispatcher Accountant;
     EventsRead "events:read": Owner Admin Dispatcher Accountant Driver;
     LookupsRead "lookups:read": Owner Admin Dispatcher Accountant Driver;
@@ -79,7 +80,12 @@ impl Action {
     pub fn grantable_to_keys(self) -> bool {
         !matches!(
             self,
-            Self::TenantWrite | Self::MembersWrite | Self::ApiKeysManage | Self::BillingRead | Self::BillingManage
+            Self::TenantWrite
+                | Self::MembersWrite
+                | Self::ApiKeysManage
+                | Self::BillingRead
+                | Self::BillingManage
+                | Self::ProviderKeysManage
         )
     }
 }

@@ -111,6 +111,20 @@ pub struct ApiConfig {
     /// Origins of browsers that may call; empty for none.
     pub cors_origins: Vec<String>,
     pub stripe: Option<StripeConfig>,
+    pub providers: ProvidersConfig,
+    /// The key in KMS that encrypts the tenants' provider keys.
+    pub provider_keys_kms_key: String,
+}
+
+/// Where model providers are asked, unless a tenant's key names an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvidersConfig {
+    pub anthropic_api_base: String,
+    pub gemini_api_base: String,
+    /// Up to what comes before `/chat/completions`.
+    pub openai_api_base: String,
+    /// Whether a tenant's own address may be of this network, and without TLS: for development.
+    pub allow_private_base_urls: bool,
 }
 
 /// Where Stripe is, and the secret with our key.
@@ -198,6 +212,8 @@ impl ApiConfig {
             oidc: OidcConfig::read(variables)?,
             cors_origins: variables.origins("CORS_ORIGINS")?,
             stripe: variables.stripe()?,
+            providers: variables.providers()?,
+            provider_keys_kms_key: variables.required("PROVIDER_KEYS_KMS_KEY")?,
         })
     }
 }
@@ -331,12 +347,26 @@ impl Variables<'_> {
     /// None without a secret: then nothing is asked of Stripe.
     fn stripe(&self) -> Result<Option<StripeConfig>, ConfigError> {
         let Some(secret) = self.optional("STRIPE_SECRET") else { return Ok(None) };
-        let api_base = self.optional("STRIPE_API_BASE").unwrap_or_else(|| "https://api.stripe.com".to_owned());
+        Ok(Some(StripeConfig { api_base: self.api_base("STRIPE_API_BASE", "https://api.stripe.com")?, secret }))
+    }
+
+    fn providers(&self) -> Result<ProvidersConfig, ConfigError> {
+        Ok(ProvidersConfig {
+            anthropic_api_base: self.api_base("ANTHROPIC_API_BASE", "https://api.anthropic.com")?,
+            gemini_api_base: self.api_base("GEMINI_API_BASE", "https://generativelanguage.googleapis.com")?,
+            openai_api_base: self.api_base("OPENAI_API_BASE", "https://api.openai.com/v1")?,
+            allow_private_base_urls: self.required::<Environment>("ENVIRONMENT")? == Environment::Local,
+        })
+    }
+
+    /// Where somebody's API is, without a slash at the end.
+    fn api_base(&self, name: &'static str, default: &str) -> Result<String, ConfigError> {
+        let base = self.optional(name).unwrap_or_else(|| default.to_owned());
         let environment: Environment = self.required("ENVIRONMENT")?;
-        if !(api_base.starts_with("https://") || environment == Environment::Local && api_base.starts_with("http://")) {
-            return Err(invalid("STRIPE_API_BASE", "expected https://.. (http:// in the environment local alone)"));
+        if !(base.starts_with("https://") || environment == Environment::Local && base.starts_with("http://")) {
+            return Err(invalid(name, "expected https://.. (http:// in the environment local alone)"));
         }
-        Ok(Some(StripeConfig { api_base: api_base.trim_end_matches('/').to_owned(), secret }))
+        Ok(base.trim_end_matches('/').to_owned())
     }
 
     /// Real money moves in production, unless told otherwise.

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 17] = [
+const COMPLETE: [(&str, &str); 18] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -16,6 +16,7 @@ const COMPLETE: [(&str, &str); 17] = [
     ("OIDC_AUDIENCE", "carhaul, carhaul-mobile"),
     ("OIDC_DISCOVERY_URL", ""),
     ("CORS_ORIGINS", ""),
+    ("PROVIDER_KEYS_KMS_KEY", "arn:aws:kms:eu-west-1:1:key/k"),
     ("STRIPE_SECRET", ""),
     ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
     ("STRIPE_LIVEMODE", ""),
@@ -43,6 +44,24 @@ fn a_complete_environment_is_read() {
     assert_eq!(config.oidc.discovery_url, None, "an empty variable is one that is not set");
     assert_eq!(config.oidc.algorithms, [SigningAlgorithm::Rs256]);
     assert!(config.cors_origins.is_empty());
+}
+
+#[test]
+fn providers_are_asked_at_their_own_addresses_and_only_development_knows_private_ones() {
+    let providers = |changes: &[(&str, &str)]| read(changes, ApiConfig::read).map(|config| config.providers);
+    let local = providers(&[("OPENAI_API_BASE", "http://127.0.0.1:9000/v1/")]).unwrap();
+    assert_eq!(local.anthropic_api_base, "https://api.anthropic.com");
+    assert_eq!(local.gemini_api_base, "https://generativelanguage.googleapis.com");
+    assert_eq!(local.openai_api_base, "http://127.0.0.1:9000/v1");
+    assert!(local.allow_private_base_urls);
+    let staging = [("ENVIRONMENT", "staging"), ("DATABASE_TLS", "verify-full")];
+    assert!(!providers(&staging).unwrap().allow_private_base_urls);
+    for name in ["ANTHROPIC_API_BASE", "GEMINI_API_BASE", "OPENAI_API_BASE"] {
+        let bare = [&staging[..], &[(name, "http://models.example.com")]].concat();
+        assert!(error(providers(&bare)).starts_with(&format!("the environment variable {name} is not valid")));
+    }
+    let missing = read(&[("PROVIDER_KEYS_KMS_KEY", "")], ApiConfig::read);
+    assert_eq!(error(missing), "the environment variable PROVIDER_KEYS_KMS_KEY is not set");
 }
 
 #[test]

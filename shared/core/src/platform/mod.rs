@@ -5,6 +5,8 @@ pub mod batch;
 pub mod config;
 pub mod crypto;
 pub mod db;
+pub mod envelope;
+pub mod http;
 pub mod idempotency;
 pub mod queue;
 pub mod search;

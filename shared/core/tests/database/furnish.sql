@@ -18,6 +18,8 @@ INSERT INTO invitations (tenant_id, id, email, role, token_hash, invited_by, exp
 VALUES ($tenant, app.uuid_v7(), 'new@example.com', 'dispatcher', app.uuid_v7(), app.uuid_v7(), now() + interval '1 day');
 INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by)
 VALUES ($tenant, app.uuid_v7(), 'Key', app.uuid_v7(), '1234', '{orders:read}', app.uuid_v7());
+INSERT INTO provider_keys (tenant_id, id, provider, ciphertext, data_key, nonce, last_four, tested_at, test_result)
+VALUES ($tenant, app.uuid_v7(), 'anthropic', 'sealed', 'sealed', 'nonce', 'wxyz', now(), 'accepted');
 INSERT INTO idempotency_keys (tenant_id, actor_id, key, request_hash, expires_at)
 VALUES ($tenant, app.uuid_v7(), 'key', 'hash', now() + interval '1 day');
 INSERT INTO orders (tenant_id, id, number, transport_type, customer_id, currency, vehicle_count,

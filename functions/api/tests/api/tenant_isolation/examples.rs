@@ -1,7 +1,9 @@
 //! An example of every operation of the API document: one that succeeds in a carrier of one's own. Where a body or a filter
 //! names a thing of the carrier, it says `$` and where such things come from: `$customers` is the id of a row of
-//! `/v1/customers`. `$word` is a word that no other carrier uses.
+//! `/v1/customers`. `$word` is a word that no other carrier uses, `$word provider`
+//! a provider for which the carrier has no key yet.
 
+use carhaul_testkit::ModelServer;
 use serde_json::{Value, json};
 
 use crate::support::ORIGIN;
@@ -78,6 +80,11 @@ pub fn examples() -> Vec<Example> {
         Example::new("create_api_key", json!({"name": "$word", "scopes": ["orders:read", "orders:write"]})),
         nothing("get_api_key"),
         nothing("revoke_api_key"),
+        nothing("list_provider_keys"),
+        Example::new("create_provider_key", json!({"provider": "$word provider", "key": ModelServer::KEY})),
+        nothing("get_provider_key"),
+        Example::new("rotate_provider_key", json!({"key": ModelServer::KEY})),
+        nothing("delete_provider_key"),
         // The carrier's own words.
         nothing("list_cancel_reasons"),
         Example::new("create_cancel_reason", json!({"label": "$word"})),

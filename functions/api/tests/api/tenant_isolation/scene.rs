@@ -12,7 +12,7 @@ use super::examples::{Example, examples};
 use crate::support::{Carrier, Client, Reply, TestApp, id};
 
 /// What `create` makes of it, in an order in which everything exists that the next one names.
-const COLLECTIONS: [(&str, &str); 12] = [
+const COLLECTIONS: [(&str, &str); 13] = [
     ("customers", "create_customer"),
     ("locations", "create_location"),
     ("trucks", "create_truck"),
@@ -24,6 +24,7 @@ const COLLECTIONS: [(&str, &str); 12] = [
     ("cancel-reasons", "create_cancel_reason"),
     ("invitations", "create_invitation"),
     ("api-keys", "create_api_key"),
+    ("provider-keys", "create_provider_key"),
     ("orders", "create_order"),
 ];
 
@@ -36,6 +37,7 @@ pub struct Scene {
     pub api_key: String,
     word: String,
     words: AtomicUsize,
+    providers: AtomicUsize,
 }
 
 impl Scene {
@@ -56,7 +58,15 @@ impl Scene {
         let word = Uuid::now_v7().simple().to_string()[20..].to_owned();
         let secrets = vec![carrier.id.to_string(), word.clone()];
         let api_key = String::new();
-        let mut scene = Self { carrier, ids: BTreeMap::new(), secrets, api_key, word, words: AtomicUsize::new(0) };
+        let mut scene = Self {
+            carrier,
+            ids: BTreeMap::new(),
+            secrets,
+            api_key,
+            word,
+            words: AtomicUsize::new(0),
+            providers: AtomicUsize::new(0),
+        };
         scene.add_member(app, "members", "dispatcher").await;
         for (collection, create) in COLLECTIONS {
             if collection == "drivers" {
@@ -84,7 +94,7 @@ impl Scene {
         send(self.owner(), operation, &path, example.query, self.fill(&example.body, |at| self.id(at))).await
     }
 
-    /// The body with an id for each `$collection`, and a new word for each `$word`.
+    /// The body with an id for each `$collection`, a new word for each `$word`, and another provider for each `$word provider`.
     pub fn fill(&self, body: &Value, id: impl Fn(&str) -> String) -> Value {
         self.fill_member(body, &id)
     }
@@ -93,6 +103,7 @@ impl Scene {
         match value {
             Value::String(text) => match text.strip_prefix('$') {
                 None => value.clone(),
+                Some("word provider") => self.next_provider().into(),
                 Some(rest) => rest.strip_prefix("word").map_or_else(|| id(rest), |end| self.next_word() + end).into(),
             },
             Value::Array(items) => items.iter().map(|item| self.fill_member(item, id)).collect(),
@@ -111,6 +122,12 @@ impl Scene {
 
     fn next_word(&self) -> String {
         format!("{}-{}", self.word, self.words.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A carrier has one key for each.
+    fn next_provider(&self) -> &'static str {
+        let all = ["anthropic", "gemini", "openai_compatible"];
+        all[self.providers.fetch_add(1, Ordering::Relaxed) % all.len()]
     }
 
     async fn create(&mut self, collection: &str, operation: &str) {

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode, Url, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::error::Error;
 use crate::platform::crypto;
+use crate::platform::http::{self, ReadError};
 use crate::platform::secrets::{Secret, SecretsError};
 
 /// What the answers look like. Later versions that Stripe publishes change nothing of what is sent in this one.
@@ -137,19 +138,15 @@ impl Transport {
 
     async fn attempt(&self, key: &Secret, request: &Request<'_>) -> Result<Value, Failure> {
         let sent = self.build(key, request).await.map_err(Failure::Final)?.send().await;
-        let mut response = sent.map_err(passing)?;
+        let response = sent.map_err(|error| passing(http::chain(&error.without_url())))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(passing)? {
-            if body.len() + chunk.len() > ANSWER_MAX {
-                return Err(Failure::Final(unusable(format!("it sent more than {ANSWER_MAX} bytes"))));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = http::read(response, ANSWER_MAX).await.map_err(|error| match error {
+            ReadError::TooLarge(_) => Failure::Final(unusable(error.to_string())),
+            ReadError::Broken(_) => passing(error.to_string()),
+        })?;
         if status == StatusCode::OK {
             // Half an answer, or that of something between us and Stripe.
-            let not_json = |_| Failure::Passing { reason: "it did not send JSON".to_owned(), retry_after: None };
-            return serde_json::from_slice(&body).map_err(not_json);
+            return serde_json::from_slice(&body).map_err(|_| passing("it did not send JSON".to_owned()));
         }
         let error = refused(status, &body, key);
         tracing::warn!(path = ?request.path, stripe_request_id = header(&headers, "request-id"), %error, "not what was asked for");
@@ -167,13 +164,12 @@ impl Transport {
         let bad_base = || unusable("its address is not configured rightly".to_owned());
         let mut url = Url::parse(&self.base).map_err(|_| bad_base())?;
         url.path_segments_mut().map_err(|()| bad_base())?.pop_if_empty().extend(request.path);
-        let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
-        let mut bearer = bearer.map_err(|_| unusable("its key has characters that no key has".to_owned()))?;
-        bearer.set_sensitive(true);
+        let bearer = http::sensitive(&format!("Bearer {}", key.expose()));
+        let bearer = bearer.ok_or_else(|| unusable("its key has characters that no key has".to_owned()))?;
         let form = serde_html_form::to_string(request.parameters);
         let form = form.map_err(|error| unusable(error.to_string()))?;
-        let http = self.http.get_or_try_init(async || client()).await;
-        let http = http.map_err(|error| unusable(chain(&error)))?;
+        let http = self.http.get_or_try_init(async || http::client().build()).await;
+        let http = http.map_err(|error| unusable(http::chain(&error)))?;
         let builder = match request.idempotency_key {
             Some(idempotency_key) => http
                 .request(Method::POST, url)
@@ -192,15 +188,6 @@ impl Transport {
         let longest = self.patience.pause * 2_u32.pow(attempt - 1);
         longest.mul_f64(1.0 - crypto::random_fraction() / 2.0)
     }
-}
-
-fn client() -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .connect_timeout(Duration::from_secs(2))
-        // A connection that was kept while the instance was frozen is dead, and nobody says so.
-        .pool_idle_timeout(Duration::from_secs(5))
-        .redirect(redirect::Policy::none())
-        .build()
 }
 
 /// As Stripe's own libraries decide it, but for rate limits (429), which they leave to their callers.
@@ -229,14 +216,8 @@ fn unusable(reason: String) -> StripeError {
     StripeError::Unavailable { reason, retry_after: None }
 }
 
-fn passing(error: reqwest::Error) -> Failure {
-    Failure::Passing { reason: chain(&error.without_url()), retry_after: None }
-}
-
-/// An error with its causes, of which reqwest's own text has none.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn passing(reason: String) -> Failure {
+    Failure::Passing { reason, retry_after: None }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
