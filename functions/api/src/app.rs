@@ -1,5 +1,7 @@
 //! Puts the parts together: state, routes, and what goes around every request.
 
+use std::sync::Arc;
+
 use axum::extract::FromRef;
 use axum::{Router, middleware};
 use carhaul_core::base::clock::Clock;
@@ -8,7 +10,8 @@ use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
-use carhaul_http::{cors, envelope, problem};
+use carhaul_core::platform::queue::Queue;
+use carhaul_http::{cors, envelope, nudge, problem};
 
 use crate::routes;
 
@@ -19,6 +22,14 @@ pub struct App {
     pub verifier: TokenVerifier,
     pub payments: Payments,
     pub clock: Clock,
+    pub realtime: Realtime,
+}
+
+/// Where clients hear of changes, and where they are told of.
+#[derive(Clone)]
+pub struct Realtime {
+    pub url: Arc<str>,
+    pub queue: Queue,
 }
 
 impl App {
@@ -28,6 +39,10 @@ impl App {
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
             payments: Payments::new(config.stripe.clone(), ReturnUrls::new(&config.cors_origins, config.environment)),
             clock,
+            realtime: Realtime {
+                url: config.realtime_url.as_str().into(),
+                queue: Queue::new(&config.realtime_queue_url),
+            },
         }
     }
 }
@@ -38,6 +53,7 @@ pub fn service(app: App, cors_origins: &[String]) -> Router {
         .into_router()
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(middleware::from_fn_with_state((app.db.clone(), app.realtime.queue.clone()), nudge::after))
         .layer(middleware::from_fn_with_state(app.db.clone(), envelope::wrap))
         .layer(cors::layer(cors_origins))
         .with_state(app)

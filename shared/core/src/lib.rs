@@ -13,6 +13,7 @@ pub mod me;
 pub mod members;
 pub mod orders;
 pub mod platform;
+pub mod realtime;
 pub mod tenants;
 pub mod trailers;
 pub mod trucks;

@@ -3,20 +3,24 @@
 
 #![recursion_limit = "256"]
 
+mod connection_server;
 mod database;
 mod http_event;
 mod issuer;
 mod keys;
 mod lambda_runtime;
+mod queue_server;
 mod stripe;
 mod token;
 mod trip_counter;
 
+pub use connection_server::{ConnectionServer, Reception};
 pub use database::Database;
 pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
 pub use keys::{SigningKey, encode as base64url};
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
+pub use queue_server::QueueServer;
 pub use stripe::{StripeFault, StripeRequest, StripeServer, StripeShape, run_stripe};
 pub use token::TokenBuilder;
 pub use trip_counter::{Fault, Seen, TripCounter};

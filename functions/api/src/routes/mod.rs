@@ -12,6 +12,7 @@ mod me;
 mod members;
 mod meta;
 pub(crate) mod orders;
+mod realtime;
 mod tenants;
 mod trailers;
 mod trucks;
@@ -39,6 +40,7 @@ pub fn all() -> Routes {
         .merge(me::router())
         .merge(members::router())
         .merge(orders::router())
+        .merge(realtime::router())
         .merge(tenants::router())
         .merge(trailers::router())
         .merge(trucks::router())

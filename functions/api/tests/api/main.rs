@@ -18,6 +18,7 @@ mod members;
 mod openapi;
 mod orders;
 mod quotas;
+mod realtime;
 mod roles;
 mod support;
 mod tenant_isolation;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use carhaul_api::app::{self, App};
+use carhaul_api::app::{self, App, Realtime};
 use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::payments::{Access, Payments};
 use carhaul_core::billing::return_urls::ReturnUrls;
@@ -14,6 +14,7 @@ use carhaul_core::billing::stripe::client::{Patience, Stripe};
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::{Environment, OidcConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
+use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secret;
 use carhaul_testkit::{AUDIENCE, Database, Issuer, StripeServer, TokenBuilder};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
@@ -39,7 +40,19 @@ impl Instance {
     }
 
     fn with_parts(options: PgConnectOptions, verifier: TokenVerifier, payments: Payments, clock: Clock) -> Self {
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, clock };
+        // Nobody is connected unless a test says so, and then it brings a queue.
+        Self::with_queue(options, verifier, payments, clock, Queue::new("http://127.0.0.1:1/queue"))
+    }
+
+    fn with_queue(
+        options: PgConnectOptions,
+        verifier: TokenVerifier,
+        payments: Payments,
+        clock: Clock,
+        queue: Queue,
+    ) -> Self {
+        let realtime = Realtime { url: "wss://realtime.example.com/live".into(), queue };
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, clock, realtime };
         Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
@@ -121,6 +134,12 @@ impl TestApp {
     /// Another one that reaches the database in this way.
     pub fn instance_at(&self, options: PgConnectOptions) -> Instance {
         Instance::with_parts(options, self.instance.verifier.clone(), self.payments.clone(), Clock::system())
+    }
+
+    /// One that sends its nudges to this queue.
+    pub fn instance_with(&self, queue: Queue) -> Instance {
+        let (verifier, payments) = (self.instance.verifier.clone(), self.payments.clone());
+        Instance::with_queue(self.database.options("carhaul_api"), verifier, payments, Clock::system(), queue)
     }
 
     /// One that has read nothing yet.

@@ -111,6 +111,9 @@ pub struct ApiConfig {
     /// Origins of browsers that may call; empty for none.
     pub cors_origins: Vec<String>,
     pub stripe: Option<StripeConfig>,
+    /// Where clients open their WebSocket.
+    pub realtime_url: String,
+    pub realtime_queue_url: String,
 }
 
 /// Where Stripe is, and the secret with our key.
@@ -140,6 +143,17 @@ pub struct BillingWorkerConfig {
     pub database: DatabaseConfig,
     pub database_secret: String,
     pub stripe: Option<StripeConfig>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RealtimeConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    /// The management API of the WebSocket API, with the stage: what an event names is not reachable everywhere.
+    pub endpoint: String,
+    pub queue_url: String,
 }
 
 #[derive(Debug, Clone)]
@@ -182,6 +196,7 @@ pub struct HousekeepingConfig {
     pub stripe: Option<StripeConfig>,
     pub livemode: bool,
     pub billing_queue_url: String,
+    pub realtime_queue_url: String,
 }
 
 impl ApiConfig {
@@ -198,6 +213,25 @@ impl ApiConfig {
             oidc: OidcConfig::read(variables)?,
             cors_origins: variables.origins("CORS_ORIGINS")?,
             stripe: variables.stripe()?,
+            realtime_url: variables.required("REALTIME_URL")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+        })
+    }
+}
+
+impl RealtimeConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            endpoint: variables.required("REALTIME_ENDPOINT")?,
+            queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
     }
 }
@@ -267,6 +301,7 @@ impl HousekeepingConfig {
             stripe: variables.stripe()?,
             livemode: variables.livemode()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
     }
 }
