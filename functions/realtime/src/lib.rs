@@ -78,9 +78,10 @@ impl Realtime {
             Request::Unsubscribe { topics } => (topics, None, false),
         };
         let topics = Subscription::parse_all(&topics)?;
-        let after = after.map(|after| After::parse(Some(&after))).transpose().map_err(|_| {
-            Error::invalid("/after", "is no cursor of an event and not \"now\"")
-        })?;
+        let after = after
+            .map(|after| After::parse(Some(&after)))
+            .transpose()
+            .map_err(|_| Error::invalid("/after", "is no cursor of an event and not \"now\""))?;
         let owner = connection::owner(&self.db, id).await?;
         let Some((tenant_id, grant)) = owner.and_then(|owner| Some((owner.tenant_id, owner.grant?))) else {
             return Ok(self.close(id).await?);

@@ -59,9 +59,8 @@ impl ConnectionServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on the loopback address");
         let endpoint = format!("http://{}/live", listener.local_addr().expect("a bound socket has an address"));
         let state = Arc::new(Shared::default());
-        let router = Router::new()
-            .route("/live/@connections/{id}", post(take).delete(close))
-            .with_state(Arc::clone(&state));
+        let router =
+            Router::new().route("/live/@connections/{id}", post(take).delete(close)).with_state(Arc::clone(&state));
         let listener = listener.tap_io(|stream| {
             let _ = stream.set_nodelay(true);
         });

@@ -26,12 +26,15 @@ async fn twenty_nudges_at_once_send_each_event_once_and_in_order() {
     for _ in 0..20 {
         let instance = world.another_instance().await;
         let carrier = Carrier { id: carrier.id };
-        workers.spawn_local_on(async move {
-            for _ in 0..5 {
-                carrier.order_event(None).await;
-                support::nudge(&instance, &carrier).await;
-            }
-        }, &local);
+        workers.spawn_local_on(
+            async move {
+                for _ in 0..5 {
+                    carrier.order_event(None).await;
+                    support::nudge(&instance, &carrier).await;
+                }
+            },
+            &local,
+        );
     }
     local.run_until(workers.join_all()).await;
     world.nudge_until(&carrier, || ids.iter().all(|id| world.events(id).len() >= 100)).await;
@@ -155,7 +158,8 @@ async fn one_that_is_gone_is_forgotten_and_one_that_fails_is_tried_again() {
     let carrier = Carrier::create().await;
     let person = carrier.member("owner").await;
     let mut ids = Vec::new();
-    for reception in [Reception::Taken, Reception::Gone, Reception::Fails(500), Reception::Fails(429), Reception::Hangs] {
+    for reception in [Reception::Taken, Reception::Gone, Reception::Fails(500), Reception::Fails(429), Reception::Hangs]
+    {
         let id = world.listen(&person, &["orders"], None).await;
         world.sockets.receive(&id, reception);
         ids.push(id);
@@ -173,12 +177,17 @@ async fn one_that_is_gone_is_forgotten_and_one_that_fails_is_tried_again() {
     let second = carrier.order_event(None).await;
     world.nudge_until(&carrier, || world.events(&ids[0]).len() == 2).await;
     assert!(ids[2..].iter().all(|id| world.events(id).is_empty()), "they are given time");
-    run(format!("UPDATE realtime_connections SET retry_at = now() WHERE tenant_id = '{}' AND retry_at > now()", carrier.id)).await;
+    run(format!(
+        "UPDATE realtime_connections SET retry_at = now() WHERE tenant_id = '{}' AND retry_at > now()",
+        carrier.id
+    ))
+    .await;
     world.nudge_until(&carrier, || ids[2..].iter().all(|id| world.events(id).len() == 2)).await;
     for id in &ids[2..] {
         assert_eq!(world.subjects(id), [order, second]);
     }
-    let waiting = format!("SELECT count(*) FROM realtime_connections WHERE tenant_id = '{}' AND failures > 0", carrier.id);
+    let waiting =
+        format!("SELECT count(*) FROM realtime_connections WHERE tenant_id = '{}' AND failures > 0", carrier.id);
     assert_eq!(support::count(waiting).await, 0);
 }
 

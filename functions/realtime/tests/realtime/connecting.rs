@@ -20,7 +20,8 @@ async fn a_socket_opens_with_a_ticket_and_with_nothing_else() {
     let (ticket, expired) = (person.ticket().await, person.ticket().await);
     assert_eq!(world.handshake(&ticket, "first=").await, 200);
     assert_eq!(world.handshake(&ticket, "second=").await, 401, "it was used");
-    run(format!("UPDATE realtime_tickets SET expires_at = now() - interval '1 ms' WHERE tenant_id = '{}'", carrier.id)).await;
+    run(format!("UPDATE realtime_tickets SET expires_at = now() - interval '1 ms' WHERE tenant_id = '{}'", carrier.id))
+        .await;
     assert_eq!(world.handshake(&expired, "third=").await, 401, "it has expired");
     assert_eq!(carrier.connections().await, 1);
 

@@ -55,7 +55,8 @@ async fn a_thousand_connections_cost_the_trips_of_one() {
     }
     assert_eq!(trips, [3, 3]);
     let mut superuser = database.direct().connect().await.unwrap();
-    let cursors = format!("SELECT count(DISTINCT (xid, seq)) FROM realtime_connections WHERE tenant_id = '{}'", many.id);
+    let cursors =
+        format!("SELECT count(DISTINCT (xid, seq)) FROM realtime_connections WHERE tenant_id = '{}'", many.id);
     let distinct: i64 = superuser.fetch_one(AssertSqlSafe(cursors)).await.unwrap().get(0);
     assert_eq!(distinct, 1, "they go on together");
 }

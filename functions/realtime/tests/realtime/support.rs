@@ -45,11 +45,8 @@ impl World {
     pub async fn reaching(options: PgConnectOptions) -> Self {
         carhaul_core::platform::telemetry::init("error");
         let (sockets, queue) = (ConnectionServer::start().await, QueueServer::start().await);
-        let function = Realtime {
-            db: Db::with_options(options),
-            sockets: sockets.sockets().await,
-            queue: queue.queue().await,
-        };
+        let function =
+            Realtime { db: Db::with_options(options), sockets: sockets.sockets().await, queue: queue.queue().await };
         Self { sockets, queue, function }
     }
 
@@ -116,7 +113,10 @@ impl World {
     }
 
     pub fn subjects(&self, id: &str) -> Vec<Uuid> {
-        self.events(id).iter().map(|event| event["subject_id"].as_str().expect("it has one").parse().expect("a UUID")).collect()
+        self.events(id)
+            .iter()
+            .map(|event| event["subject_id"].as_str().expect("it has one").parse().expect("a UUID"))
+            .collect()
     }
 
     /// The last cursor that a client has got.
@@ -196,8 +196,14 @@ impl Carrier {
         ))
         .await;
         let expires_at = carhaul_core::base::clock::Clock::system().now();
-        let token =
-            VerifiedToken { issuer: ISSUER.into(), subject, email: None, email_verified: false, name: None, expires_at };
+        let token = VerifiedToken {
+            issuer: ISSUER.into(),
+            subject,
+            email: None,
+            email_verified: false,
+            name: None,
+            expires_at,
+        };
         Person { tenant: self.id, id, credential: Verified::User(token) }
     }
 

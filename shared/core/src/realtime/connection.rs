@@ -1,13 +1,14 @@
 //! A connection: opened with a ticket, told what it hears, closed.
 
-use sqlx::postgres::PgRow;
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::ticket;
 use super::topic::{self, Subscription};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::page;
+use crate::base::words;
 use crate::events::After;
 use crate::identity::permissions::{Action, Grant};
 use crate::platform::db::Db;
@@ -108,7 +109,12 @@ async fn change(
                 .push_bind(position.map(|(_, seq)| seq));
             sql.push(")");
         })
-        .await?;
+        .await
+        .map_err(|refused| match refused {
+            // The table counts what is heard already.
+            Error::Invalid(_) => Error::invalid("/topics", format!("a connection hears at most {} topics", topic::MAX)),
+            other => other,
+        })?;
     let read = |row: &PgRow| -> Result<Listening, sqlx::Error> {
         let position: (i64, i64) = (row.try_get("xid")?, row.try_get("seq")?);
         Ok(Listening { topics: row.try_get("topics")?, cursor: page::encode(&position) })
@@ -121,7 +127,7 @@ pub(super) fn grant(row: &PgRow) -> Result<Option<Grant>, sqlx::Error> {
     let Some(role) = row.try_get::<Option<String>, _>("role")? else { return Ok(None) };
     let grant = match row.try_get::<Option<Vec<String>>, _>("scopes")? {
         Some(scopes) => Grant::Scopes(scopes),
-        None => Grant::Role(crate::base::words::parse(&role).map_err(|e| sqlx::Error::Decode(e.into()))?),
+        None => Grant::Role(words::parse(&role).map_err(|e| sqlx::Error::Decode(e.into()))?),
     };
     Ok(Some(grant).filter(|grant| grant.allows(Action::EventsRead)))
 }

@@ -26,7 +26,7 @@ pub struct View {
 impl View {
     /// Of the topics that were asked for, those that may be heard now.
     fn new(grant: &Grant, topics: &[String], driver: Option<Uuid>) -> Self {
-        let allowed = |name: &&String| Subscription::known(name).is_some_and(|s| grant.allows(s.topic.read()));
+        let allowed = |name: &&String| Subscription::parse(name).is_some_and(|s| grant.allows(s.topic.read()));
         Self { topics: topics.iter().filter(allowed).cloned().collect(), driver }
     }
 

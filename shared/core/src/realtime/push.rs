@@ -175,7 +175,11 @@ impl Turn {
         let (listeners, unwanted) = std::mem::take(&mut self.listeners).into_iter().partition(|l| l.view.is_some());
         self.listeners = listeners;
         let unwanted: Vec<Listener> = unwanted;
-        let closing = stream::iter(unwanted).map(async |Listener { id, .. }| (sockets.close(&id).await, id));
+        let until = self.until;
+        let closing = stream::iter(unwanted).map(async |Listener { id, .. }| {
+            let in_time = Instant::now() < until;
+            (if in_time { sockets.close(&id).await } else { Err(Undelivered::Failed) }, id)
+        });
         let closed: Vec<_> = closing.buffer_unordered(AT_ONCE).collect().await;
         let mut outcome = Outcome::default();
         for (closed, id) in closed {
@@ -220,7 +224,8 @@ impl Turn {
         let Some(first) = rows.first() else { return Ok(None) };
         let is_empty = first.try_get::<Option<i64>, _>("xid").map_err(Error::internal)?.is_none();
         let events = if is_empty { &[] } else { &rows[..] };
-        let events: Vec<LogRow> = events.iter().map(LogRow::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
+        let events: Vec<LogRow> =
+            events.iter().map(LogRow::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
         let end = if events.len() < PAGE { self.end } else { events.last().map_or(self.end, LogRow::place) };
         Ok(Some(Page { events, end }))
     }
@@ -230,7 +235,9 @@ impl Turn {
         let planned = self.plan(from, page)?;
         let until = self.until;
         let deliveries = stream::iter(planned)
-            .map(async |(listener, id, cursor, messages)| post(sockets, until, listener, &id, cursor, &messages, page.end).await)
+            .map(async |(listener, id, cursor, messages)| {
+                post(sockets, until, listener, &id, cursor, &messages, page.end).await
+            })
             .buffer_unordered(AT_ONCE);
         let mut over = BTreeSet::new();
         for delivery in deliveries.collect::<Vec<_>>().await {

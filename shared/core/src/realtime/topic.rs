@@ -2,14 +2,15 @@
 
 use uuid::Uuid;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, Violations};
 use crate::base::words::{self, Word};
 use crate::events::Topic;
+use crate::identity::permissions::Grant;
 
 /// The most that one connection hears; the table checks the sum.
 pub const MAX: usize = 100;
 
-/// The name of a topic that there is, with the subject in the form in which the database writes it.
+/// A topic that there is, or one subject of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     pub topic: Topic,
@@ -22,7 +23,7 @@ impl Subscription {
     /// # Errors
     /// [`Error::Invalid`] on each that is none.
     pub fn parse_all(names: &[String]) -> Result<Vec<Self>> {
-        let mut bad = crate::base::error::Violations::default();
+        let mut bad = Violations::default();
         bad.add_unless((1..=MAX).contains(&names.len()), "/topics", format!("name 1 to {MAX} topics"));
         let mut found = Vec::new();
         for (n, name) in names.iter().enumerate().take(MAX) {
@@ -35,7 +36,7 @@ impl Subscription {
         Ok(found)
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         let (topic, subject) = match name.split_once('/') {
             None => (name, None),
             Some((topic, subject)) => (topic, Some(Uuid::try_parse(subject).ok()?)),
@@ -47,11 +48,6 @@ impl Subscription {
     pub fn name(&self) -> String {
         name(self.topic, self.subject)
     }
-
-    /// Of what the database has.
-    pub(super) fn known(name: &str) -> Option<Self> {
-        Self::parse(name)
-    }
 }
 
 pub(super) fn name(topic: Topic, subject: Option<Uuid>) -> String {
@@ -60,7 +56,7 @@ pub(super) fn name(topic: Topic, subject: Option<Uuid>) -> String {
 
 /// # Errors
 /// [`Error::Forbidden`] that names the first topic that may not be heard.
-pub fn require(grant: &crate::identity::permissions::Grant, subscriptions: &[Subscription]) -> Result<()> {
+pub fn require(grant: &Grant, subscriptions: &[Subscription]) -> Result<()> {
     for subscription in subscriptions {
         grant.require(subscription.topic.read()).map_err(|refused| match refused {
             Error::Forbidden(why) => Error::Forbidden(format!("{}: {why}", subscription.name()).into()),

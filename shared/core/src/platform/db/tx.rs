@@ -24,7 +24,8 @@ pub const WITH_ANSWER: &str = "r.*, k.request_hash AS answered_request_hash, k.s
 const LONGEST_STATEMENT: usize = 15 * 1024;
 
 /// Asked on the way, so that a change nobody hears of costs no message.
-const COMMIT: &str = "SELECT EXISTS (SELECT FROM realtime_connections WHERE tenant_id = app.tenant_id()) AS listening; COMMIT";
+const COMMIT: &str =
+    "SELECT EXISTS (SELECT FROM realtime_connections WHERE tenant_id = app.tenant_id()) AS listening; COMMIT";
 
 /// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
 pub struct Tx {
