@@ -111,7 +111,15 @@ struct LogRow {
     driver: Option<Uuid>,
 }
 
-/// What came of the posts to one connection.
+/// What is to be posted to one connection.
+struct Plan {
+    listener: usize,
+    id: String,
+    cursor: Position,
+    messages: Arc<Vec<Message>>,
+}
+
+/// What came of it.
 struct Delivery {
     listener: usize,
     posts: usize,
@@ -235,9 +243,7 @@ impl Turn {
         let planned = self.plan(from, page)?;
         let until = self.until;
         let deliveries = stream::iter(planned)
-            .map(async |(listener, id, cursor, messages)| {
-                post(sockets, until, listener, &id, cursor, &messages, page.end).await
-            })
+            .map(async |plan| post(sockets, until, plan, page.end).await)
             .buffer_unordered(AT_ONCE);
         let mut over = BTreeSet::new();
         for delivery in deliveries.collect::<Vec<_>>().await {
@@ -259,7 +265,7 @@ impl Turn {
     }
 
     /// The messages for each of them; those that hear the same share theirs.
-    fn plan(&self, from: Position, page: &Page) -> Result<Vec<(usize, String, Position, Arc<Vec<Message>>)>> {
+    fn plan(&self, from: Position, page: &Page) -> Result<Vec<Plan>> {
         let mut written: HashMap<(&View, usize), Arc<Vec<Message>>> = HashMap::new();
         let mut planned = Vec::new();
         for (n, listener) in self.listeners.iter().enumerate() {
@@ -276,7 +282,7 @@ impl Turn {
                     messages
                 }
             };
-            planned.push((n, listener.id.clone(), listener.cursor, messages));
+            planned.push(Plan { listener: n, id: listener.id.clone(), cursor: listener.cursor, messages });
         }
         Ok(planned)
     }
@@ -339,22 +345,15 @@ impl FromRow<'_, PgRow> for LogRow {
 }
 
 /// Posts messages one after another; the connection stands where the last one that arrived has brought it.
-async fn post(
-    sockets: &Sockets,
-    until: Instant,
-    listener: usize,
-    id: &str,
-    mut cursor: Position,
-    messages: &[Message],
-    page_end: Position,
-) -> Delivery {
+async fn post(sockets: &Sockets, until: Instant, plan: Plan, page_end: Position) -> Delivery {
+    let Plan { listener, id, mut cursor, messages } = plan;
     let mut posts = 0;
-    for message in messages {
+    for message in messages.iter() {
         // The next push goes on from here.
         if Instant::now() >= until {
             return Delivery { listener, posts, cursor, end: Ok(()) };
         }
-        if let Err(undelivered) = sockets.post(id, &message.text).await {
+        if let Err(undelivered) = sockets.post(&id, &message.text).await {
             return Delivery { listener, posts, cursor, end: Err(undelivered) };
         }
         posts += 1;
