@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local import bundle, ministack, postgres, stripe
 from local.console import Problem, note, run_logged
-from local.settings import HOST, ROOT, STACK_NAME, VENV
+from local.settings import HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV
 
 SAMCONFIG = ROOT / "samconfig.toml"
 # A tag on the deployed stack says what it was made of: it is lost exactly when the deployment is.
@@ -34,6 +34,8 @@ def parameters(stack, overrides):
         "DatabaseAdminPassword": postgres.password(stack),
         "CognitoEndpoint": stack.endpoint,
         "StripeApiBase": stripe.url(stack),
+        "RealtimeUrl": stack.realtime_url,
+        "RealtimeEndpoint": f"{stack.endpoint}/{REALTIME_PATH}",
     }
     # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
     ours = {name: str(value) for name, value in ours.items()}

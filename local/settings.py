@@ -13,6 +13,8 @@ HOST = "127.0.0.1"
 STACK_NAME = "carhaul"
 # The tag `ms-custom-id` on the HTTP API in template.yaml, which makes the local URL a fixed one.
 API_ID = "carhaul"
+# The same of the WebSocket API, and its stage.
+REALTIME_PATH = "_aws/execute-api/carhaul-realtime/live"
 
 DEFAULT_PORTS = {"gateway": 4566, "postgres": 15432, "pooler": 16432, "stripe": 12111}
 
@@ -40,6 +42,10 @@ class Stack:
     @property
     def url(self):
         return f"{self.endpoint}/_aws/execute-api/{API_ID}/$default"
+
+    @property
+    def realtime_url(self):
+        return f"ws://{HOST}:{self.ports['gateway']}/{REALTIME_PATH}"
 
     @property
     def logs(self):

@@ -29,6 +29,7 @@ def secret_in_environment(function):
 
 @pytest.mark.parametrize("function, others", [
     ("Api", {"StripeSecret"}), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
+    ("Realtime", set()),
 ])
 def test_a_function_reads_its_own_secrets_and_no_other(function, others):
     role = f"{function}Role"
@@ -67,6 +68,13 @@ def test_only_who_must_uses_the_key_of_provider_keys_and_only_under_a_tenant():
     assert allowed["ApiRole"] == ["kms:GenerateDataKey"]
     assert all(actions == ["kms:Decrypt"] for name, actions in allowed.items() if name != "ApiRole"), allowed
     assert set(allowed) <= {"ApiRole", "AiWorkerRole"}
+def test_the_realtime_function_reaches_the_connections_of_its_api_alone():
+    for statement in statements("RealtimeRole"):
+        if statement["Action"] == "execute-api:ManageConnections":
+            resources = [resource["Fn::Sub"].partition(":${RealtimeApi}/")[2] for resource in statement["Resource"]]
+            assert resources == ["live/POST/@connections/*", "live/DELETE/@connections/*"]
+        else:
+            assert "*" not in str(statement), statement
 
 
 def test_every_function_has_a_role_a_log_with_an_end_and_an_alarm():

@@ -1,5 +1,7 @@
 //! Puts the parts together: state, routes, and what goes around every request.
 
+use std::sync::Arc;
+
 use axum::extract::FromRef;
 use axum::{Router, middleware};
 use carhaul_core::base::clock::Clock;
@@ -9,9 +11,10 @@ use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::platform::queue::Queue;
 use carhaul_core::provider_keys::Vault;
 use carhaul_core::providers::Providers;
-use carhaul_http::{cors, envelope, problem};
+use carhaul_http::{cors, envelope, nudge, problem};
 
 use crate::routes;
 
@@ -23,6 +26,14 @@ pub struct App {
     pub payments: Payments,
     pub vault: Vault,
     pub clock: Clock,
+    pub realtime: Realtime,
+}
+
+/// Where clients hear of changes, and where they are told of.
+#[derive(Clone)]
+pub struct Realtime {
+    pub url: Arc<str>,
+    pub queue: Queue,
 }
 
 impl App {
@@ -37,6 +48,10 @@ impl App {
                 clock.clone(),
             ),
             clock,
+            realtime: Realtime {
+                url: config.realtime_url.as_str().into(),
+                queue: Queue::new(&config.realtime_queue_url),
+            },
         }
     }
 }
@@ -47,6 +62,7 @@ pub fn service(app: App, cors_origins: &[String]) -> Router {
         .into_router()
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
+        .layer(middleware::from_fn_with_state((app.db.clone(), app.realtime.queue.clone()), nudge::after))
         .layer(middleware::from_fn_with_state(app.db.clone(), envelope::wrap))
         .layer(cors::layer(cors_origins))
         .with_state(app)

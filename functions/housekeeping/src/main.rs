@@ -5,7 +5,7 @@ use carhaul_core::platform::config::HousekeepingConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::telemetry;
-use carhaul_housekeeping::{Purged, Requeued, purge_expired, requeue};
+use carhaul_housekeeping::{Nudged, Purged, Requeued, purge_expired, push_forgotten, requeue};
 use chrono::{DateTime, TimeDelta};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::Deserialize;
@@ -27,6 +27,7 @@ enum Task {
     #[default]
     Purge,
     Requeue,
+    Push,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,12 +36,14 @@ async fn main() -> Result<(), Error> {
     telemetry::init(&config.log_level);
     let db = Db::new(config.database.clone(), config.database_secret.clone());
     let queue = Queue::new(&config.billing_queue_url);
-    let (config, db, queue) = (&config, &db, &queue);
+    let nudges = Queue::new(&config.realtime_queue_url);
+    let (config, db, queue, nudges) = (&config, &db, &queue, &nudges);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         // Boxed, because the compiler gives up on the layout of so deep a future.
         let done = match event.payload.task {
             Task::Purge => Box::pin(run(config, db, &event.context)).await.and_then(|done| Ok(to_value(done)?)),
             Task::Requeue => Box::pin(run_requeue(config, db, queue)).await.and_then(|done| Ok(to_value(done)?)),
+            Task::Push => Box::pin(run_push(config, db, nudges)).await.and_then(|done| Ok(to_value(done)?)),
         };
         done.inspect_err(|error| tracing::error!(%error, task = ?event.payload.task, "failed"))
     }))
@@ -55,6 +58,17 @@ async fn run_requeue(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Res
         telemetry::count(&Clock::system(), &dimensions, "StripeEventsRequeued", count);
     }
     tracing::info!(requeued = done.requeued, "queued what was forgotten");
+    Ok(done)
+}
+
+async fn run_push(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Nudged, Error> {
+    let done = push_forgotten(db, queue).await?;
+    if done.nudged > 0 {
+        let dimensions = [("Environment", config.environment.as_str())];
+        let count = i64::try_from(done.nudged).unwrap_or(i64::MAX);
+        telemetry::count(&Clock::system(), &dimensions, "PushesForgotten", count);
+    }
+    tracing::info!(nudged = done.nudged, "nudged for what was forgotten");
     Ok(done)
 }
 

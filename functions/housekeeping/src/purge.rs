@@ -40,7 +40,8 @@ pub async fn purge_expired(db: &Db, batch: i32, clock: &Clock, until: chrono::Da
 async fn purge_batch(db: &Db, batch: i32) -> Result<Vec<Batch>> {
     let rows = db
         .fetch(|sql| {
-            sql.push("SELECT table_name, purged FROM app.purge_expired(").push_bind(batch).push(")");
+            sql.push("SELECT table_name, purged FROM app.purge_expired(").push_bind(batch);
+            sql.push(") UNION ALL SELECT table_name, purged FROM app.purge_realtime(").push_bind(batch).push(")");
         })
         .await?;
     rows.iter().map(Batch::from_row).collect::<Result<_, _>>().map_err(Error::internal)

@@ -34,6 +34,7 @@ async fn what_has_expired_goes_in_batches_and_the_rest_stays() {
     assert!(purged.complete);
     assert_eq!(purged.purged["auth_failures"], 7);
     assert_eq!(purged.purged["idempotency_keys"], 0);
+    assert_eq!(purged.purged["realtime_tickets"], 0);
     let left: i64 = sqlx::query_scalar("SELECT count(*) FROM auth_failures").fetch_one(&mut server).await.unwrap();
     assert_eq!(left, 2);
 

@@ -91,6 +91,9 @@ impl World {
             ("OIDC_DISCOVERY_URL", &format!("http://{}/.well-known/openid-configuration", places.issuer)),
             ("OIDC_AUDIENCE", AUDIENCE),
             ("PROVIDER_KEYS_KMS_KEY", "bench"),
+            // Nobody listens: nothing is sent.
+            ("REALTIME_URL", "ws://127.0.0.1/live"),
+            ("REALTIME_QUEUE_URL", "http://127.0.0.1/queue"),
             ("AWS_ENDPOINT_URL", &format!("http://{}", places.secrets)),
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "bench"),

@@ -15,6 +15,7 @@ pub mod orders;
 pub mod platform;
 pub mod provider_keys;
 pub mod providers;
+pub mod realtime;
 pub mod tenants;
 pub mod trailers;
 pub mod trucks;

@@ -34,6 +34,14 @@ impl Answer {
         Ok(answer)
     }
 
+    /// 201 with something that has no address of its own.
+    ///
+    /// # Errors
+    /// As [`Answer::ok`].
+    pub fn issued(body: &impl Serialize) -> Result<Self> {
+        Self::with_body(StatusCode::CREATED, body)
+    }
+
     /// 204.
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: String::new() }

@@ -3,6 +3,7 @@
 
 #![recursion_limit = "256"]
 
+mod connection_server;
 mod database;
 mod http_event;
 mod issuer;
@@ -10,10 +11,12 @@ mod keys;
 mod kms;
 mod lambda_runtime;
 mod model_server;
+mod queue_server;
 mod stripe;
 mod token;
 mod trip_counter;
 
+pub use connection_server::{ConnectionServer, Reception};
 pub use database::Database;
 pub use http_event::http_event;
 pub use issuer::{AUDIENCE, Issuer};
@@ -21,6 +24,7 @@ pub use keys::{SigningKey, encode as base64url};
 pub use kms::Kms;
 pub use lambda_runtime::{Answer, LambdaRuntime, RuntimeError, Usage};
 pub use model_server::{ModelFault, ModelRequest, ModelServer, ModelStop};
+pub use queue_server::QueueServer;
 pub use stripe::{StripeFault, StripeRequest, StripeServer, StripeShape, run_stripe};
 pub use token::TokenBuilder;
 pub use trip_counter::{Fault, Seen, TripCounter};

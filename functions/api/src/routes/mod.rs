@@ -13,6 +13,7 @@ mod members;
 mod meta;
 pub(crate) mod orders;
 mod provider_keys;
+mod realtime;
 mod tenants;
 mod trailers;
 mod trucks;
@@ -41,6 +42,7 @@ pub fn all() -> Routes {
         .merge(members::router())
         .merge(orders::router())
         .merge(provider_keys::router())
+        .merge(realtime::router())
         .merge(tenants::router())
         .merge(trailers::router())
         .merge(trucks::router())

@@ -19,6 +19,7 @@ mod openapi;
 mod orders;
 mod provider_keys;
 mod quotas;
+mod realtime;
 mod roles;
 mod support;
 mod tenant_isolation;

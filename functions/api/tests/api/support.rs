@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
-use carhaul_api::app::{self, App};
+use carhaul_api::app::{self, App, Realtime};
 use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::payments::{Access, Payments};
 use carhaul_core::billing::return_urls::ReturnUrls;
@@ -15,6 +15,7 @@ use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::{Environment, OidcConfig, ProvidersConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secret;
 use carhaul_core::provider_keys::Vault;
 use carhaul_core::providers::Providers;
@@ -41,6 +42,8 @@ pub struct Instance {
 pub struct Peers {
     pub payments: Payments,
     pub vault: Vault,
+    /// Of nudges; only a carrier with connections has any.
+    pub queue: Queue,
 }
 
 impl Peers {
@@ -48,7 +51,7 @@ impl Peers {
     pub fn none(clock: &Clock) -> Self {
         let nobody = "http://127.0.0.1:9".to_owned();
         let vault = vault([nobody.clone(), nobody.clone(), nobody], true, Envelope::new(Kms::KEY), clock);
-        Self { payments: payments(Access::None), vault }
+        Self { payments: payments(Access::None), vault, queue: nobodys_queue() }
     }
 }
 
@@ -59,8 +62,9 @@ impl Instance {
     }
 
     pub fn with_peers(options: PgConnectOptions, verifier: TokenVerifier, peers: Peers, clock: Clock) -> Self {
-        let Peers { payments, vault } = peers;
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, vault, clock };
+        let Peers { payments, vault, queue } = peers;
+        let realtime = Realtime { url: "wss://realtime.example.com/live".into(), queue };
+        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, vault, clock, realtime };
         Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
     }
 
@@ -116,7 +120,7 @@ impl TestApp {
         let (issuer, models, kms) = (Issuer::start().await, ModelServer::start().await, Kms::start().await);
         let clock = Clock::system();
         let verifier = TokenVerifier::new(&oidc(&issuer), clock.clone());
-        let peers = Peers { payments, vault: vault_of(&models, &kms, true) };
+        let peers = Peers { payments, vault: vault_of(&models, &kms, true), queue: nobodys_queue() };
         let instance = Instance::with_peers(database.options("carhaul_api"), verifier, peers.clone(), clock);
         Self { issuer, models, kms, instance, database, peers }
     }
@@ -145,6 +149,12 @@ impl TestApp {
     /// Another one that reaches the database in this way.
     pub fn instance_at(&self, options: PgConnectOptions) -> Instance {
         Instance::with_peers(options, self.instance.verifier.clone(), self.peers.clone(), Clock::system())
+    }
+
+    /// One that sends its nudges to this queue.
+    pub fn instance_with(&self, queue: Queue) -> Instance {
+        let (verifier, peers) = (self.instance.verifier.clone(), Peers { queue, ..self.peers.clone() });
+        Instance::with_peers(self.database.options("carhaul_api"), verifier, peers, Clock::system())
     }
 
     /// One that has read nothing yet.
@@ -235,6 +245,10 @@ impl TestApp {
         let row = self.superuser().await.fetch_one(AssertSqlSafe(sql.to_owned())).await.expect("the question is SQL");
         row.get(0)
     }
+}
+
+fn nobodys_queue() -> Queue {
+    Queue::new("http://127.0.0.1:1/queue")
 }
 
 fn payments(access: Access) -> Payments {

@@ -247,6 +247,16 @@ async fn a_page_of_stripes_is_three_trips_also_for_who_becomes_its_customer() {
 }
 
 #[tokio::test]
+async fn a_ticket_is_three_trips_and_asking_who_listens_is_none() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let counted = Counted::new(&app, &carrier.owner).await;
+    let path = "/v1/realtime/tickets";
+    counted.warm(Method::POST, path, &[], json!({})).await.expect(201);
+    assert_eq!(counted.trips(201, Method::POST, path, &[], json!({})).await, 3);
+}
+
+#[tokio::test]
 async fn what_is_refused_costs_no_more_than_what_is_done() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;

@@ -174,10 +174,11 @@ fn readers() -> (Vec<String>, Vec<String>) {
     pairs.unzip()
 }
 
-struct Position {
-    xid: i64,
-    seq: i64,
-    event: Event,
+/// An event and where it stands in the log.
+pub(crate) struct Position {
+    pub xid: i64,
+    pub seq: i64,
+    pub event: Event,
 }
 
 impl FromRow<'_, PgRow> for Position {

@@ -2,16 +2,31 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_sqs::config::Credentials;
 
 /// Region, credentials and endpoint from the environment; `attempt` is the deadline of one attempt, of which the SDK makes up
 /// to three.
 pub(super) async fn config(attempt: Duration) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
+    aws_config::from_env().timeout_config(timeouts(attempt)).load().await
+}
+
+/// For tests and tools, which talk to an AWS of their own: nothing comes from the environment.
+pub async fn config_at(endpoint: &str, attempt: Duration) -> SdkConfig {
+    aws_config::from_env()
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .timeout_config(timeouts(attempt))
+        .load()
+        .await
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
         .connect_timeout(attempt / 2)
         .operation_attempt_timeout(attempt)
         .operation_timeout(attempt * 5 / 2)
-        .build();
-    aws_config::from_env().timeout_config(timeouts).load().await
+        .build()
 }

@@ -114,6 +114,9 @@ pub struct ApiConfig {
     pub providers: ProvidersConfig,
     /// The key in KMS that encrypts the tenants' provider keys.
     pub provider_keys_kms_key: String,
+    /// Where clients open their WebSocket.
+    pub realtime_url: String,
+    pub realtime_queue_url: String,
 }
 
 /// Where model providers are asked, unless a tenant's key names an address of its own.
@@ -157,6 +160,17 @@ pub struct BillingWorkerConfig {
 }
 
 #[derive(Debug, Clone)]
+pub struct RealtimeConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    /// The management API of the WebSocket API, with the stage: what an event names is not reachable everywhere.
+    pub endpoint: String,
+    pub queue_url: String,
+}
+
+#[derive(Debug, Clone)]
 pub struct MigrateConfig {
     pub environment: Environment,
     pub log_level: String,
@@ -196,6 +210,7 @@ pub struct HousekeepingConfig {
     pub stripe: Option<StripeConfig>,
     pub livemode: bool,
     pub billing_queue_url: String,
+    pub realtime_queue_url: String,
 }
 
 impl ApiConfig {
@@ -214,6 +229,25 @@ impl ApiConfig {
             stripe: variables.stripe()?,
             providers: variables.providers()?,
             provider_keys_kms_key: variables.required("PROVIDER_KEYS_KMS_KEY")?,
+            realtime_url: variables.required("REALTIME_URL")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+        })
+    }
+}
+
+impl RealtimeConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            endpoint: variables.required("REALTIME_ENDPOINT")?,
+            queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
     }
 }
@@ -283,6 +317,7 @@ impl HousekeepingConfig {
             stripe: variables.stripe()?,
             livemode: variables.livemode()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
     }
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 18] = [
+const COMPLETE: [(&str, &str); 21] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -21,6 +21,9 @@ const COMPLETE: [(&str, &str); 18] = [
     ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
     ("STRIPE_LIVEMODE", ""),
     ("BILLING_QUEUE_URL", "http://127.0.0.1:4566/000000000000/billing"),
+    ("REALTIME_URL", "ws://127.0.0.1:4566/live"),
+    ("REALTIME_ENDPOINT", "http://127.0.0.1:4566/live"),
+    ("REALTIME_QUEUE_URL", "http://127.0.0.1:4566/000000000000/realtime"),
 ];
 
 /// Reads a complete environment in which some variables are replaced.
@@ -97,8 +100,11 @@ fn a_missing_variable_is_named() {
         assert_eq!(error(read(&[(name, " ")], ApiConfig::read)), expected);
         assert_eq!(error(read(&[(name, "")], HousekeepingConfig::read)), expected);
     }
-    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE"] {
+    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE", "REALTIME_URL", "REALTIME_QUEUE_URL"] {
         assert!(error(read(&[(name, "")], ApiConfig::read)).contains(name));
+    }
+    for name in ["REALTIME_ENDPOINT", "REALTIME_QUEUE_URL"] {
+        assert!(error(read(&[(name, "")], RealtimeConfig::read)).contains(name));
     }
     for name in ["DATABASE_ADMIN_SECRET", "DATABASE_OWNER_SECRET", "ROLE_SECRETS"] {
         assert!(error(read(&[(name, "")], MigrateConfig::read)).contains(name));

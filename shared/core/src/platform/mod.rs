@@ -1,6 +1,6 @@
 //! What the core stands on: configuration, secrets, logs.
 
-mod aws;
+pub mod aws;
 pub mod batch;
 pub mod config;
 pub mod crypto;
@@ -11,4 +11,5 @@ pub mod idempotency;
 pub mod queue;
 pub mod search;
 pub mod secrets;
+pub mod sockets;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
@@ -30,11 +31,26 @@ impl Queue {
         Self { url: url.into(), client: Arc::default() }
     }
 
+    /// One that is reached in a given way, for tests and tools.
+    pub fn with_config(url: &str, config: &SdkConfig) -> Self {
+        Self { url: url.into(), client: Arc::new(OnceCell::new_with(Some(Client::new(config)))) }
+    }
+
     /// # Errors
     /// [`Error::Unavailable`]; the message may have been sent all the same.
     pub async fn send(&self, message: &impl Serialize) -> Result<()> {
+        self.send_in(Duration::ZERO, message).await
+    }
+
+    /// Sends a message that nobody sees before `delay` is over: whole seconds, at most 15 minutes.
+    ///
+    /// # Errors
+    /// As [`Queue::send`].
+    pub async fn send_in(&self, delay: Duration, message: &impl Serialize) -> Result<()> {
         let body = serde_json::to_string(message).map_err(Error::internal)?;
-        let sent = self.client().await.send_message().queue_url(&*self.url).message_body(body).send().await;
+        let delay = i32::try_from(delay.as_secs()).ok().filter(|seconds| *seconds > 0);
+        let request = self.client().await.send_message().queue_url(&*self.url).message_body(body);
+        let sent = request.set_delay_seconds(delay).send().await;
         sent.map(drop).map_err(|error| unavailable(&DisplayErrorContext(&error)))
     }
 

@@ -20,6 +20,11 @@ INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_
 VALUES ($tenant, app.uuid_v7(), 'Key', app.uuid_v7(), '1234', '{orders:read}', app.uuid_v7());
 INSERT INTO provider_keys (tenant_id, id, provider, ciphertext, data_key, nonce, last_four, tested_at, test_result)
 VALUES ($tenant, app.uuid_v7(), 'anthropic', 'sealed', 'sealed', 'nonce', 'wxyz', now(), 'accepted');
+INSERT INTO realtime_tickets (tenant_id, hash, api_key_id, expires_at)
+SELECT $tenant, 'hash ' || id, id, now() + interval '1 minute' FROM api_keys WHERE tenant_id = $tenant;
+INSERT INTO realtime_connections (tenant_id, id, api_key_id, xid, seq)
+SELECT $tenant, 'connection ' || id, id, 0, 0 FROM api_keys WHERE tenant_id = $tenant;
+INSERT INTO realtime_pushes (tenant_id, fence, leased_until, again) VALUES ($tenant, 1, '-infinity', false);
 INSERT INTO idempotency_keys (tenant_id, actor_id, key, request_hash, expires_at)
 VALUES ($tenant, app.uuid_v7(), 'key', 'hash', now() + interval '1 day');
 INSERT INTO orders (tenant_id, id, number, transport_type, customer_id, currency, vehicle_count,

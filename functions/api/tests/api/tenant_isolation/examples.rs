@@ -114,6 +114,7 @@ pub fn examples() -> Vec<Example> {
         nothing("list_number_sequences"),
         Example::new("update_number_sequence", json!({"next_number": 500})),
         nothing("list_events"),
+        empty("create_realtime_ticket"),
         // Customers and the fleet.
         nothing("list_customers"),
         Example::new("create_customer", json!({"type": "broker", "name": "$word"})),

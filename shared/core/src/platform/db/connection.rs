@@ -1,6 +1,8 @@
 //! The one connection of a function instance.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -8,6 +10,7 @@ use sqlx::{ConnectOptions, Executor, PgConnection};
 
 use super::error::{classify, is_disconnect, is_timeout, unavailable};
 use crate::base::error::{Error, Result};
+use crate::base::ids::TenantId;
 use crate::platform::config::{DatabaseConfig, Tls};
 use crate::platform::secrets::{Credentials, Secrets, SecretsError};
 
@@ -28,11 +31,36 @@ pub struct Slot {
     secrets: Secrets,
     connection: Option<PgConnection>,
     pub in_transaction: bool,
+    pub listening: Listening,
+}
+
+/// Carriers for which something was committed while somebody was connected to hear of it.
+#[derive(Clone, Default)]
+pub struct Listening(Arc<Mutex<BTreeSet<TenantId>>>);
+
+impl Listening {
+    pub fn add(&self, tenant: TenantId) {
+        self.lock().insert(tenant);
+    }
+
+    pub fn take(&self) -> BTreeSet<TenantId> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<TenantId>> {
+        self.0.lock().expect("nobody panics while they hold this lock")
+    }
 }
 
 impl Slot {
     pub fn new(source: Source) -> Self {
-        Self { source, secrets: Secrets::new(), connection: None, in_transaction: false }
+        Self {
+            source,
+            secrets: Secrets::new(),
+            connection: None,
+            in_transaction: false,
+            listening: Listening::default(),
+        }
     }
 
     /// A connection with no transaction open on it.

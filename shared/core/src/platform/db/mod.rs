@@ -18,6 +18,7 @@ mod resource;
 mod system;
 mod tx;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
@@ -33,6 +34,7 @@ pub use self::tx::{Loaded, Tx};
 use super::config::DatabaseConfig;
 use super::idempotency::IdempotencyKey;
 use crate::base::error::{Error, Result};
+use crate::base::ids::TenantId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 
@@ -244,6 +246,11 @@ impl Db {
     async fn enter(&self, opening: &tx::Opening<'_>) -> Result<Loaded> {
         let (open, sets) = self.open(&opening.sql()).await?;
         Tx::opened(open, sets, opening)
+    }
+
+    /// Carriers that have something to push since this was asked last: see [`crate::realtime::nudge`].
+    pub async fn take_listening(&self) -> BTreeSet<TenantId> {
+        self.slot.lock().await.listening.take()
     }
 
     /// Ends a transaction that was left open by an error, so that it holds no locks while the instance sleeps.

@@ -4,11 +4,11 @@ use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Either, Executor, Postgres};
+use sqlx::{AssertSqlSafe, Either, Postgres};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Db;
-use super::connection::{Slot, in_time};
+use super::connection::{Listening, Slot, in_time};
 use super::error::{self, is_disconnect};
 use crate::base::error::{Error, Result};
 
@@ -45,19 +45,24 @@ impl Open {
         answer.map_err(|e| self.fail(&e))
     }
 
-    /// Sends the statements that end with COMMIT, as one simple query.
-    pub async fn commit(mut self, sql: &str) -> Result<()> {
+    /// Sends the statements that end with COMMIT, as one simple query, and returns the rows of each.
+    pub async fn commit(mut self, sql: &str) -> Result<Vec<Vec<PgRow>>> {
         if self.failed {
             return Err(Error::internal("commit after a failed statement"));
         }
         let commit = sqlx::raw_sql(AssertSqlSafe(sql));
-        match in_time(self.slot.open_connection()?.execute(commit)).await {
-            Ok(_) => {
+        match in_time(result_sets(commit.fetch_many(self.slot.open_connection()?))).await {
+            Ok(sets) => {
                 self.slot.in_transaction = false;
-                Ok(())
+                Ok(sets)
             }
             Err(e) => Err(self.fail(&e)),
         }
+    }
+
+    /// Where [`Db::take_listening`] finds them.
+    pub fn listening(&self) -> Listening {
+        self.slot.listening.clone()
     }
 
     fn fail(&mut self, error: &sqlx::Error) -> Error {

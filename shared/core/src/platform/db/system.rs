@@ -66,6 +66,6 @@ impl SystemTx {
     /// # Errors
     /// [`Error::Unavailable`] when the connection breaks: whether it was committed is then unknown.
     pub async fn commit(self) -> Result<()> {
-        self.0.commit("COMMIT").await
+        self.0.commit("COMMIT").await.map(drop)
     }
 }

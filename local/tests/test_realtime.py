@@ -1,0 +1,224 @@
+"""Events by push over a real WebSocket: ticket, gateway, function, queue, and what comes after a drop."""
+
+import json
+import time
+import uuid
+
+import pytest
+import websocket
+
+from local import deploy, ministack
+
+TOPICS = ["orders"]
+# A push takes some hundred milliseconds here; one that has to look again, some seconds.
+PATIENCE = 30
+
+
+class Socket:
+    """A client as the README describes it: it keeps the last cursor, and drops what it has had."""
+
+    def __init__(self, client):
+        self.client = client
+        self.cursor, self.events, self.connection = None, [], None
+
+    def open(self):
+        issued = self.client.post("/v1/realtime/tickets", json={}).json()
+        self.connection = websocket.create_connection(f"{issued['url']}?ticket={issued['ticket']}", timeout=PATIENCE)
+        return self
+
+    def say(self, **message):
+        self.connection.send(json.dumps(message))
+
+    def subscribe(self, topics=TOPICS, after=None):
+        self.say(type="subscribe", topics=topics, after=after or self.cursor or "now")
+        return self.take(until=lambda message: message["type"] in ("subscribed", "error"))
+
+    def take(self, until, seconds=PATIENCE):
+        """Reads messages up to one that is waited for."""
+        self.connection.settimeout(seconds)
+        while True:
+            text = self.connection.recv()
+            if not text:
+                raise websocket.WebSocketConnectionClosedException("the server has closed it")
+            message = json.loads(text)
+            if message["type"] == "events":
+                self.events += [event for event in message["data"] if event["cursor"] not in self.cursors()]
+                self.cursor = message["next_cursor"]
+            elif message["type"] == "subscribed":
+                self.cursor = self.cursor or message["cursor"]
+            if until(message):
+                return message
+
+    def take_events(self, count):
+        if len(self.events) < count:
+            self.take(until=lambda _: len(self.events) >= count)
+
+    def cursors(self):
+        return {event["cursor"] for event in self.events}
+
+    def orders(self):
+        return [event["subject_id"] for event in self.events if event["type"] == "order.created"]
+
+    def hears_nothing(self, seconds=1.5):
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            self.take(until=lambda message: message["type"] == "events", seconds=seconds)
+
+    def drop(self):
+        """As a train does that goes into a tunnel: nobody says goodbye."""
+        if self.connection:
+            self.connection.shutdown()
+        self.connection = None
+
+
+@pytest.fixture
+def sockets(client):
+    """`sockets("owner")`: a socket of a demo user, or of `client`; closed at the end."""
+    made = []
+
+    def make(user):
+        made.append(Socket(client(user) if isinstance(user, str) else user).open())
+        return made[-1]
+
+    yield make
+    for socket in made:
+        socket.drop()
+
+
+@pytest.fixture(scope="module")
+def customer(client, demo):
+    return client("dispatch").get("/v1/customers?limit=1").json()["data"][0]["id"]
+
+
+def create_order(client, customer):
+    stop = {"city": "Lexington", "state": "KY", "time_zone": "America/New_York"}
+    body = {
+        "customer_id": customer, "transport_type": "open", "reference": uuid.uuid4().hex[:12],
+        "pickup": stop | {"from": "2030-03-09T09:00:00-05:00", "to": "2030-03-09T17:00:00-05:00"},
+        "delivery": stop | {"from": "2030-03-12T09:00:00-05:00", "to": "2030-03-12T17:00:00-05:00"},
+    }
+    for _ in range(20):
+        answer = client.post("/v1/orders", json=body, headers={"Idempotency-Key": body["reference"]})
+        if answer.status_code != 429:
+            break
+        time.sleep(float(answer.headers["Retry-After"]))
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def test_an_order_arrives_at_those_who_may_see_it_and_at_nobody_else(client, sockets, customer):
+    dispatcher, accountant, driver, rival = map(sockets, ("dispatch", "accountant", "driver", "rival"))
+    for socket in (dispatcher, accountant, driver, rival):
+        assert socket.subscribe()["type"] == "subscribed"
+    order = create_order(client("owner"), customer)
+    begun = time.monotonic()
+    for socket in (dispatcher, accountant):
+        socket.take_events(1)
+        assert socket.orders() == [order]
+    print(f"pushed after {time.monotonic() - begun:.2f} s")
+    # Nobody's driver, and another carrier.
+    driver.hears_nothing()
+    rival.hears_nothing()
+    assert rival.subscribe(topics=[f"orders/{order}"], after=dispatcher.cursor)["type"] == "subscribed"
+    rival.hears_nothing()
+
+
+def test_the_handshake_needs_a_ticket_that_was_not_used(client, stack):
+    issued = client("dispatch").post("/v1/realtime/tickets", json={}).json()
+    assert issued["url"] == stack.realtime_url
+    for ticket in ("", "guessed"):
+        with pytest.raises(websocket.WebSocketBadStatusException):
+            websocket.create_connection(f"{issued['url']}?ticket={ticket}", timeout=PATIENCE)
+    websocket.create_connection(f"{issued['url']}?ticket={issued['ticket']}", timeout=PATIENCE).close()
+    with pytest.raises(websocket.WebSocketBadStatusException):
+        websocket.create_connection(f"{issued['url']}?ticket={issued['ticket']}", timeout=PATIENCE)
+
+
+def test_what_is_wrong_is_said_in_the_words_of_the_api(sockets):
+    socket = sockets("dispatch")
+    socket.say(type="ping")
+    assert socket.take(until=lambda _: True) == {"type": "pong"}
+    problem = socket.subscribe(topics=["orders", "secrets"])["problem"]
+    assert problem["type"] == "urn:carhaul:problem:invalid"
+    assert problem["errors"][0]["pointer"] == "/topics/1"
+    assert socket.subscribe(topics=["api_keys"])["problem"]["type"] == "urn:carhaul:problem:forbidden"
+
+
+# Where a client is when the line goes: what it was about to do is done again, and nothing is missing or twice.
+DROPS = ["connected", "subscribe sent", "subscribed", "half of the events", "all of the events"]
+
+
+@pytest.mark.parametrize("point", DROPS)
+def test_after_a_drop_at_any_point_everything_comes_once_and_in_order(client, sockets, customer, point):
+    owner, socket = client("owner"), sockets("dispatch")
+    socket.subscribe()
+    expected = [create_order(owner, customer)]
+    socket.take_events(1)
+    socket.drop()
+    expected.append(create_order(owner, customer))
+
+    socket.open()
+    if point != "connected":
+        socket.say(type="subscribe", topics=TOPICS, after=socket.cursor)
+    if point in DROPS[2:]:
+        socket.take(until=lambda message: message["type"] == "subscribed")
+    if point in DROPS[3:]:
+        expected += [create_order(owner, customer) for _ in range(2)]
+        socket.take_events(len(expected) - (1 if point == "half of the events" else 0))
+    socket.drop()
+    expected += [create_order(owner, customer) for _ in range(2)]
+
+    socket.open()
+    socket.subscribe()
+    expected.append(create_order(owner, customer))
+    socket.take_events(len(expected))
+    assert socket.orders() == expected
+    socket.hears_nothing()
+
+
+def test_the_socket_and_the_list_tell_the_same(client, sockets, customer):
+    socket = sockets("dispatch")
+    begin = socket.subscribe()["cursor"]
+    for _ in range(3):
+        create_order(client("owner"), customer)
+    socket.take_events(3)
+    listed = client("dispatch").get("/v1/events", params={"after": begin, "topic": "orders"}).json()["data"]
+    assert listed[:3] == socket.events
+
+
+def test_a_member_who_is_removed_loses_the_socket(client, sockets, database, customer):
+    """The accountant leaves the carrier, and is back when this is over."""
+    socket, owner = sockets("accountant"), client("owner")
+    socket.subscribe()
+    me = client("accountant").get("/v1/me").json()
+    user, tenant = me["id"], me["memberships"][0]["tenant_id"]
+    try:
+        answer = owner.delete(f"/v1/members/{user}", headers={"If-Match": "*"})
+        assert answer.status_code == 204, answer.text
+        create_order(owner, customer)
+        with pytest.raises(websocket.WebSocketConnectionClosedException):
+            socket.take(until=lambda _: False)
+        assert socket.orders() == []
+        assert client("accountant").post("/v1/realtime/tickets", json={}).status_code == 403
+    finally:
+        with database, database.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO memberships (tenant_id, user_id, role, name) VALUES (%s, %s, 'accountant', 'Accountant') "
+                "ON CONFLICT DO NOTHING", [tenant, user],
+            )
+
+
+def test_what_was_never_nudged_for_is_pushed_by_housekeeping(stack, client, sockets, database):
+    socket = sockets("dispatch")
+    socket.subscribe(topics=["tags"])
+    tenant = client("dispatch").get("/v1/me").json()["memberships"][0]["tenant_id"]
+    with database, database.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, gen_random_uuid(), %s, '#000000')",
+            [tenant, uuid.uuid4().hex[:12]],
+        )
+    name = deploy.outputs(stack)["HousekeepingFunctionName"]
+    answer = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=b'{"task": "push"}')
+    # The schedule may have been quicker.
+    assert json.loads(answer["Payload"].read())["nudged"] >= 0
+    socket.take_events(1)
+    assert [event["type"] for event in socket.events] == ["tag.created"]
