@@ -16,6 +16,7 @@ pub mod platform;
 pub mod provider_keys;
 pub mod providers;
 pub mod realtime;
+pub mod skills;
 pub mod tenants;
 pub mod trailers;
 pub mod trucks;

@@ -13,6 +13,7 @@ mod lambda_runtime;
 mod model_server;
 mod queue_server;
 mod stripe;
+pub mod tenders;
 mod token;
 mod trip_counter;
 

@@ -1,0 +1,3 @@
+//! AI skills: what they take and give, and what is checked of it whoever gives it.
+
+pub mod rules;

@@ -1,0 +1,242 @@
+//! What is checked of a draft whoever wrote it: this crate's rules, or a model that was shown an untrusted text. Types see
+//! to forms and ranges; here is what needs the text beside the draft.
+
+use std::collections::HashSet;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::draft::{Customer, Draft, MAX_NOTES, MAX_QUOTE, Output, Stop, Told, Vehicle, Warning, WarningCode};
+use super::source::is_space;
+use crate::base::error::{Error, Result, Violations};
+use crate::orders::MAX_VEHICLES;
+
+/// Takes a provider's output for `text`. What follows from the draft is computed anew, not believed.
+///
+/// # Errors
+/// [`Error::Invalid`] with a pointer for each field whose form is wrong, whose quote does not occur in the text, or whose
+/// value does not occur in its quote.
+pub fn admit(text: &str, output: Value) -> Result<Output> {
+    let output: Output = serde_path_to_error::deserialize(output).map_err(|error| {
+        let pointer = format!("/{}", error.path().to_string().replace(['.', '['], "/").replace(']', ""));
+        Error::invalid(pointer, error.inner().to_string())
+    })?;
+    check(text, &output.order)?;
+    Ok(conclude(output.order, Vec::new()))
+}
+
+/// # Errors
+/// As [`admit`].
+pub fn check(text: &str, draft: &Draft) -> Result<()> {
+    let mut checker = Checker { source: squeeze(text), violations: Violations::default() };
+    checker.customer(&draft.customer);
+    checker.copied("/order/reference", draft.reference.as_ref());
+    checker.stop("/order/pickup", &draft.pickup);
+    checker.stop("/order/delivery", &draft.delivery);
+    checker.quoted("/order/transport_type", draft.transport_type.as_ref());
+    checker.quoted("/order/price", draft.price.as_ref());
+    checker.quoted("/order/broker_fee", draft.broker_fee.as_ref());
+    checker.quoted("/order/cod_amount", draft.cod_amount.as_ref());
+    checker.quoted("/order/currency", draft.currency.as_ref());
+    checker.quoted("/order/payment_method", draft.payment_method.as_ref());
+    checker.quoted("/order/payment_term", draft.payment_term.as_ref());
+    for (index, vehicle) in draft.vehicles.iter().enumerate() {
+        checker.vehicle(&format!("/order/vehicles/{index}"), vehicle);
+    }
+    for (index, note) in draft.notes.iter().enumerate() {
+        checker.copied(&format!("/order/notes/{index}"), Some(note));
+    }
+    let Checker { mut violations, .. } = checker;
+    let most = |count: usize, max: usize| (count <= max, format!("must have at most {max} entries, this has {count}"));
+    let (few, detail) = most(draft.vehicles.len(), MAX_VEHICLES);
+    violations.add_unless(few, "/order/vehicles", detail);
+    let (few, detail) = most(draft.notes.len(), MAX_NOTES);
+    violations.add_unless(few, "/order/notes", detail);
+    violations.into_result()
+}
+
+struct Checker {
+    source: String,
+    violations: Violations,
+}
+
+impl Checker {
+    fn customer(&mut self, customer: &Customer) {
+        self.copied("/order/customer/name", customer.name.as_ref());
+        self.copied("/order/customer/contact_name", customer.contact_name.as_ref());
+        self.copied("/order/customer/phone", customer.phone.as_ref());
+        self.copied("/order/customer/email", customer.email.as_ref());
+        self.copied("/order/customer/mc_number", customer.mc_number.as_ref());
+        self.copied("/order/customer/usdot", customer.usdot.as_ref());
+    }
+
+    fn stop(&mut self, at: &str, stop: &Stop) {
+        self.copied(&format!("{at}/name"), stop.name.as_ref());
+        self.copied(&format!("{at}/address"), stop.address.as_ref());
+        self.copied(&format!("{at}/city"), stop.city.as_ref());
+        self.quoted(&format!("{at}/state"), stop.state.as_ref());
+        self.copied(&format!("{at}/zip"), stop.zip.as_ref());
+        self.copied(&format!("{at}/contact_name"), stop.contact_name.as_ref());
+        self.copied(&format!("{at}/phone"), stop.phone.as_ref());
+        self.quoted(&format!("{at}/from"), stop.from.as_ref());
+        self.quoted(&format!("{at}/to"), stop.to.as_ref());
+        self.copied(&format!("{at}/buyer_number"), stop.buyer_number.as_ref());
+        self.copied(&format!("{at}/gate_number"), stop.gate_number.as_ref());
+    }
+
+    fn vehicle(&mut self, at: &str, vehicle: &Vehicle) {
+        self.copied(&format!("{at}/vin"), vehicle.vin.as_ref());
+        self.quoted(&format!("{at}/year"), vehicle.year.as_ref());
+        // "Chevy" is a Chevrolet.
+        self.quoted(&format!("{at}/make"), vehicle.make.as_ref());
+        self.copied(&format!("{at}/model"), vehicle.model.as_ref());
+        self.quoted(&format!("{at}/type"), vehicle.r#type.as_ref());
+        self.copied(&format!("{at}/color"), vehicle.color.as_ref());
+        self.copied(&format!("{at}/lot_number"), vehicle.lot_number.as_ref());
+        self.quoted(&format!("{at}/is_inoperable"), vehicle.is_inoperable.as_ref());
+        for (index, flag) in vehicle.inoperable_flags.iter().enumerate() {
+            self.quoted(&format!("{at}/inoperable_flags/{index}"), Some(flag));
+        }
+        self.quoted(&format!("{at}/price"), vehicle.price.as_ref());
+    }
+
+    /// The quote is in the text, and the confidence is one.
+    fn quoted<T>(&mut self, at: &str, told: Option<&Told<T>>) {
+        let Some(told) = told else { return };
+        let quote = squeeze(&told.quote);
+        let short = quote.chars().count() <= MAX_QUOTE;
+        self.violations.add_unless(short, format!("{at}/quote"), format!("must have at most {MAX_QUOTE} characters"));
+        let occurs = !quote.is_empty() && self.source.contains(&quote);
+        self.violations.add_unless(occurs, format!("{at}/quote"), "does not occur in the text");
+        let likely = (0.0..=1.0).contains(&told.confidence);
+        self.violations.add_unless(likely, format!("{at}/confidence"), "must be from 0 to 1");
+    }
+
+    /// The value is in the quote besides: a name, a number or an address is copied, not composed.
+    fn copied<T: Serialize>(&mut self, at: &str, told: Option<&Told<T>>) {
+        let Some(told) = told else { return };
+        self.quoted(at, Some(told));
+        let value = serde_json::to_value(&told.value).unwrap_or_default();
+        let copied = letters(&told.quote).contains(&letters(value.as_str().unwrap_or_default()));
+        self.violations.add_unless(copied, format!("{at}/value"), "does not occur in its quote");
+    }
+}
+
+/// Each run of spaces, line breaks, quote marks of mails and invisible characters as one space.
+fn squeeze(text: &str) -> String {
+    let words = text.split(|c| is_space(c) || c == '>').filter(|word| !word.is_empty());
+    words.fold(String::with_capacity(text.len()), |mut all, word| {
+        if !all.is_empty() {
+            all.push(' ');
+        }
+        all + word
+    })
+}
+
+fn letters(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Completes a draft with what follows from it.
+pub(super) fn conclude(order: Draft, mut warnings: Vec<Warning>) -> Output {
+    let mut warn = |code, pointer: &str, detail: String| {
+        warnings.push(Warning { code, pointer: pointer.to_owned(), detail });
+    };
+    warn_of_vins(&order, &mut warn);
+    warn_of_money(&order, &mut warn);
+    warn_of_windows(&order, &mut warn);
+    Output { missing: missing(&order), order, warnings, possible_duplicates: Vec::new() }
+}
+
+fn warn_of_vins(order: &Draft, warn: &mut impl FnMut(WarningCode, &str, String)) {
+    let mut seen = HashSet::new();
+    for (index, vehicle) in order.vehicles.iter().enumerate() {
+        let Some(vin) = vehicle.vin.as_ref().map(|vin| &vin.value) else { continue };
+        let pointer = format!("/vehicles/{index}/vin");
+        if !vin.check_digit_fits() {
+            let detail = format!("the check digit of {} does not fit: compare it with the vehicle", vin.as_str());
+            warn(WarningCode::VinCheckDigit, &pointer, detail);
+        }
+        if !seen.insert(vin) {
+            warn(WarningCode::VinRepeated, &pointer, format!("{} is on the order twice", vin.as_str()));
+        }
+    }
+}
+
+fn warn_of_money(order: &Draft, warn: &mut impl FnMut(WarningCode, &str, String)) {
+    let amount = |told: &Option<Told<crate::base::money::Amount>>| told.as_ref().map(|told| told.value.decimal());
+    if let Some(method) = &order.payment_method
+        && let Some(term) = &order.payment_term
+        && !method.value.terms().contains(&term.value)
+    {
+        let detail = format!("{} is not paid {}", method.value.as_str(), term.value.as_str());
+        warn(WarningCode::PaymentDoesNotFit, "/payment_term", detail);
+    }
+    let Some(price) = amount(&order.price) else { return };
+    if price.is_zero() {
+        warn(WarningCode::PriceIsZero, "/price", "nobody hauls for nothing".into());
+    }
+    if let Some(fee) = amount(&order.broker_fee).filter(|&fee| fee > price) {
+        warn(WarningCode::FeeAbovePrice, "/broker_fee", format!("{fee} is more than the price of {price}"));
+    }
+    if let Some(cod) = amount(&order.cod_amount).filter(|&cod| cod > price) {
+        warn(WarningCode::CodAbovePrice, "/cod_amount", format!("{cod} is more than the price of {price}"));
+    }
+    let prices: Option<Vec<Decimal>> = order.vehicles.iter().map(|vehicle| amount(&vehicle.price)).collect();
+    if let Some(sum) = prices.filter(|prices| !prices.is_empty()).map(|prices| prices.iter().sum::<Decimal>())
+        && sum != price
+    {
+        let detail = format!("the vehicles' prices come to {sum}, the order's price is {price}");
+        warn(WarningCode::VehiclePricesDoNotAddUp, "/price", detail);
+    }
+}
+
+fn warn_of_windows(order: &Draft, warn: &mut impl FnMut(WarningCode, &str, String)) {
+    for (stop, pointer) in [(&order.pickup, "/pickup/to"), (&order.delivery, "/delivery/to")] {
+        if let (Some(from), Some(to)) = (&stop.from, &stop.to)
+            && (to.value.date < from.value.date
+                || to.value.date == from.value.date
+                    && to.value.time.zip(from.value.time).is_some_and(|(to, from)| to < from))
+        {
+            let detail = format!("{} is before {}", to.value, from.value);
+            warn(WarningCode::WindowClosesBeforeItOpens, pointer, detail);
+        }
+    }
+    let last_day = order.delivery.to.as_ref().or(order.delivery.from.as_ref());
+    if let (Some(pickup), Some(delivery)) = (&order.pickup.from, last_day)
+        && delivery.value.date < pickup.value.date
+    {
+        let detail = format!("delivery on {} is before pickup on {}", delivery.value.date, pickup.value.date);
+        warn(WarningCode::DeliveryBeforePickup, "/delivery/to", detail);
+    }
+}
+
+/// What an order cannot be made without, or is not much worth without.
+fn missing(order: &Draft) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut need = |given: bool, pointer: String| {
+        if !given {
+            missing.push(pointer);
+        }
+    };
+    need(order.customer.name.is_some(), "/customer/name".into());
+    for (stop, at) in [(&order.pickup, "/pickup"), (&order.delivery, "/delivery")] {
+        need(stop.city.is_some(), format!("{at}/city"));
+        need(stop.state.is_some(), format!("{at}/state"));
+        need(stop.from.is_some(), format!("{at}/from"));
+        need(stop.to.is_some(), format!("{at}/to"));
+    }
+    need(order.transport_type.is_some(), "/transport_type".into());
+    need(order.price.is_some(), "/price".into());
+    need(order.payment_method.is_some(), "/payment_method".into());
+    need(order.payment_term.is_some(), "/payment_term".into());
+    need(!order.vehicles.is_empty(), "/vehicles".into());
+    for (index, vehicle) in order.vehicles.iter().enumerate() {
+        need(vehicle.vin.is_some(), format!("/vehicles/{index}/vin"));
+        need(vehicle.year.is_some(), format!("/vehicles/{index}/year"));
+        need(vehicle.make.is_some(), format!("/vehicles/{index}/make"));
+        need(vehicle.model.is_some(), format!("/vehicles/{index}/model"));
+    }
+    missing
+}

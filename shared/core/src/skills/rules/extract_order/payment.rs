@@ -1,0 +1,116 @@
+//! How and when the carrier is paid, in the words of an order.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::draft::Told;
+use super::source::{pattern, told};
+use crate::orders::{PaymentMethod, PaymentTerm};
+
+static METHOD: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"(?i)\b(?:",
+        r"(?P<ach>ach|direct deposit|bank transfer|e-?transfer|eft)",
+        r"|(?P<comchek>com-?\s?che?c?k|comche[ck]k)",
+        r"|(?P<certified>certified (?:funds|checks?|cheques?)|cashier'?’?s? (?:checks?|cheques?)|money orders?)",
+        r"|(?P<company>(?:company|business|co\.?) (?:checks?|cheques?))",
+        r"|(?P<cash>cash|cod|cop|c\.o\.d\.?)",
+        r"|(?P<check>checks?|cheques?)",
+        r")(?:\b|$)"
+    ))
+});
+
+static AT_STOP: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"(?i)\b(?:",
+        r"(?P<delivery>(?:on|at|upon|@)\s+(?:the\s+)?(?:deliver(?:y|ies)|drop[ -]?off|drop|destination|d/?o\b)|cod\b|c\.o\.d\.?)",
+        r"|(?P<pickup>(?:on|at|upon|@)\s+(?:the\s+)?(?:pick[ -]?up|origin|p/?u\b)|cop\b)",
+        r")"
+    ))
+});
+
+static DAYS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)\bnet[\s-]*(\d{1,3})\b|\b(\d{1,3})[\s-]*(?:business |banking |working |calendar )?days?\b")
+});
+
+/// Words that make a sentence one about payment.
+static ABOUT_PAY: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(?:pay|pays|paid|payment|payable|terms?|net|quick\s?pay)\b"));
+
+pub fn method(text: &str) -> Option<Told<PaymentMethod>> {
+    let found = METHOD.captures_iter(text).min_by_key(|found| {
+        // "COD: company check" is a check.
+        found.name("cash").is_some_and(|cash| !cash.as_str().eq_ignore_ascii_case("cash"))
+    })?;
+    let (method, confidence) = [
+        ("ach", PaymentMethod::Ach, 0.95),
+        ("comchek", PaymentMethod::Comchek, 0.95),
+        ("certified", PaymentMethod::CertifiedFunds, 0.95),
+        ("company", PaymentMethod::CompanyCheck, 0.95),
+        ("cash", PaymentMethod::Cash, 0.9),
+        ("check", PaymentMethod::CompanyCheck, 0.6),
+    ]
+    .into_iter()
+    .find_map(|(name, method, confidence)| found.name(name).map(|_| (method, confidence)))?;
+    Some(told(method, confidence, &found[0]))
+}
+
+/// `sure` where the text is known to be about payment; elsewhere days may be those of storage.
+pub fn term(text: &str, sure: bool) -> Option<Told<PaymentTerm>> {
+    let about = sure || METHOD.is_match(text) || ABOUT_PAY.is_match(text);
+    if !about {
+        return None;
+    }
+    let days = DAYS.captures_iter(text).find_map(|found| {
+        let days = found.get(1).or(found.get(2))?.as_str();
+        let term = match days.parse::<u32>().ok()? {
+            2 => PaymentTerm::Days2,
+            5 => PaymentTerm::Days5,
+            10 => PaymentTerm::Days10,
+            15 => PaymentTerm::Days15,
+            30 => PaymentTerm::Days30,
+            60 => PaymentTerm::Days60,
+            _ => return None,
+        };
+        Some(told(term, 0.9, found.get(0)?.as_str()))
+    });
+    days.or_else(|| {
+        let found = AT_STOP.captures(text)?;
+        let term = if found.name("delivery").is_some() { PaymentTerm::OnDelivery } else { PaymentTerm::OnPickup };
+        Some(told(term, 0.9, &found[0]))
+    })
+}
+
+/// Whether the driver collects it, in so many words.
+pub fn is_collected(text: &str) -> bool {
+    static COLLECTED: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?i)\b(?:cod|c\.o\.d|cash on delivery|collect on delivery)\b"));
+    COLLECTED.is_match(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payment_is_told_in_many_words() {
+        use PaymentMethod::*;
+        use PaymentTerm::*;
+        for (text, how, when) in [
+            ("ACH, Net 30", Some(Ach), Some(Days30)),
+            ("Company Check within 5 business days of receiving a signed BOL", Some(CompanyCheck), Some(Days5)),
+            ("QuickPay ACH, 2 business days", Some(Ach), Some(Days2)),
+            ("paid by Comcheck on delivery", Some(Comchek), Some(OnDelivery)),
+            ("COD", Some(Cash), Some(OnDelivery)),
+            ("COD, company check", Some(CompanyCheck), Some(OnDelivery)),
+            ("cash at pick up", Some(Cash), Some(OnPickup)),
+            ("$3,800 cashier's check at delivery.", Some(CertifiedFunds), Some(OnDelivery)),
+            ("net 21", None, None),
+            ("removed within 5 days of sale", None, None),
+        ] {
+            assert_eq!(method(text).map(|told| told.value), how, "{text}");
+            assert_eq!(term(text, false).map(|told| told.value), when, "{text}");
+        }
+    }
+}
