@@ -2,3 +2,4 @@
 //! input always gives the same output. What a skill needs from the database, its caller loads and hands in.
 
 pub mod extract_order;
+pub mod match_driver;
