@@ -10,6 +10,7 @@ mod peer;
 mod pgbench;
 mod report;
 mod row_security;
+mod rules;
 mod secrets;
 mod settings;
 mod statement;
@@ -66,5 +67,6 @@ async fn run(settings: &Settings) -> Outcome<usize> {
     report::step("FastAPI + Mangum");
     peer::measure(settings, &world, &many, &mut listener, &cost, &mut report).await?;
     listener.close().await?;
+    rules::measure(&mut report)?;
     Ok(report.print())
 }
