@@ -46,4 +46,12 @@ INSERT INTO billing_events (tenant_id, stripe_event_id, type, outcome, plan, at)
 SELECT $tenant, 'evt_' || customer, 'invoice.paid', 'applied', 'starter', now() FROM made;
 INSERT INTO stripe_events (id, type, livemode, created_at, customer_id, payload, processed_at, outcome, tenant_id)
 SELECT 'evt_' || customer, 'invoice.paid', false, now(), 'cus_' || customer, '{}', now(), 'applied', $tenant FROM made;
+INSERT INTO skills (tenant_id, id, name, kind, instructions, input_schema, output_schema, provider, model, max_output_tokens,
+                    deadline_seconds)
+SELECT $tenant, tag, 'Mine', 'custom', 'Say {{input.word}}', '{"type": "object"}', '{"type": "object"}', 'openai_compatible', 'm', 100, 10
+FROM made;
+INSERT INTO executions (tenant_id, id, skill, skill_version, own_skill_id, kind, provider, input, max_attempts, expires_at,
+                        deadline_seconds, month)
+SELECT $tenant, status, tag::text, 1, tag, 'custom', 'openai_compatible', '{}', 1, now() + interval '1 day', 10, '2030-01-01' FROM made;
+UPDATE executions SET status = 'succeeded', cost = 0.01 WHERE tenant_id = $tenant;
 COMMIT;
