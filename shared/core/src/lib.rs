@@ -5,6 +5,7 @@ pub mod customers;
 pub mod drivers;
 pub mod equipment;
 pub mod events;
+pub mod executions;
 pub mod identity;
 pub mod invitations;
 pub mod locations;

@@ -2,7 +2,7 @@
 
 use std::iter::Sum;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::__dev::ComposeSchema;
 use utoipa::ToSchema;
@@ -135,6 +135,69 @@ impl ComposeSchema for Rate {
 
 impl ToSchema for Rate {}
 
+/// What something costs us: not negative, to a millionth, since a thousand tokens cost less than a cent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Cost(Decimal);
+
+impl Cost {
+    pub const ZERO: Self = Self(Decimal::ZERO);
+    /// What fits `numeric(12, 6)`.
+    const MAX: Decimal = Decimal::from_parts(3_567_587_327, 232, 0, false, 6); // 999 999.999999
+
+    /// Rounded up to a millionth: a cost that was charged is never lost by rounding.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn new(value: Decimal) -> Result<Self, String> {
+        if value.is_sign_negative() && !value.is_zero() {
+            return Err("must not be negative".into());
+        }
+        if value > Self::MAX {
+            return Err(format!("must be at most {}", Self::MAX));
+        }
+        Ok(Self(value.abs().round_dp_with_strategy(6, RoundingStrategy::AwayFromZero)))
+    }
+
+    pub fn decimal(self) -> Decimal {
+        self.0
+    }
+}
+
+impl Serialize for Cost {
+    /// At least to the cent.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut cost = self.0.normalize();
+        if cost.scale() < 2 {
+            cost.rescale(2);
+        }
+        serializer.collect_str(&cost)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = decimal(deserializer, "0.05")?;
+        if value.normalize().scale() > 6 {
+            return Err(serde::de::Error::custom("must have at most six decimal places"));
+        }
+        Self::new(value).map_err(serde::de::Error::custom)
+    }
+}
+
+impl ComposeSchema for Cost {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[0-9]{1,6}(\.[0-9]{1,6})?$"))
+            .description(Some("US dollars, as a decimal string with up to six places."))
+            .examples(["0.0125"])
+            .into()
+    }
+}
+
+impl ToSchema for Cost {}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,6 +233,18 @@ mod tests {
         for bad in ["0.65001", "1000000", "-0.1", ""] {
             assert!(rate(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_cost_has_up_to_six_places_and_is_rounded_up() {
+        let cost = |raw: &str| serde_json::from_value::<Cost>(serde_json::json!(raw));
+        for (raw, written) in [("0.0125", "\"0.0125\""), ("3", "\"3.00\""), ("999999.999999", "\"999999.999999\"")] {
+            assert_eq!(serde_json::to_string(&cost(raw).unwrap()).unwrap(), written);
+        }
+        for bad in ["0.0000001", "1000000", "-1", ""] {
+            assert!(cost(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Cost::new(Decimal::new(1, 9)).unwrap().decimal(), Decimal::new(1, 6));
     }
 
     proptest! {

@@ -32,6 +32,14 @@ impl<T> Patch<T> {
         }
     }
 
+    /// What a text column holds after the patch.
+    pub fn over_ref<'a>(self, present: &'a str, text: impl Fn(T) -> &'a str) -> &'a str {
+        match self {
+            Self::Keep => present,
+            Self::Set(value) => text(value),
+        }
+    }
+
     pub fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
     }

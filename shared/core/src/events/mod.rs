@@ -71,6 +71,8 @@ topics! {
     Trailers "trailers": EquipmentRead;
     Drivers "drivers": DriversRead;
     Orders "orders": OrdersRead;
+    Skills "skills": SkillsRead;
+    Executions "executions": ExecutionsRead;
     CustomStatuses "custom_statuses": LookupsRead;
     Tags "tags": LookupsRead;
     ExpenseCategories "expense_categories": LookupsRead;

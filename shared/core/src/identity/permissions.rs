@@ -73,6 +73,11 @@ actions! {
     OrdersWrite "orders:write": Owner Admin Dispatcher Accountant;
     OrdersDispatch "orders:dispatch": Owner Admin Dispatcher;
     OrdersRecord "orders:record": Owner Admin Dispatcher Driver;
+    SkillsRead "skills:read": Owner Admin Dispatcher Accountant;
+    SkillsWrite "skills:write": Owner Admin;
+    ExecutionsRead "executions:read": Owner Admin Dispatcher Accountant;
+    ExecutionsCreate "executions:create": Owner Admin Dispatcher Accountant;
+    ExecutionsReview "executions:review": Owner Admin Dispatcher Accountant;
 }
 
 impl Action {

@@ -19,7 +19,7 @@ use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action as Permission;
 use crate::lookups::cancel_reasons::CancelReasonId;
-use crate::platform::db::{Db, Tx};
+use crate::platform::db::{Db, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
@@ -211,6 +211,31 @@ pub async fn act(
     let saved = save::orders(tx, vec![(order, moves)]).await.map_err(|e| name_fields(e, ""))?;
     let order = saved.into_iter().next().ok_or(Error::NotFound("order"))?;
     Ok(order.shown_to(&tx.entered))
+}
+
+/// Orders that this transaction has locked, in the order of their ids.
+///
+/// # Errors
+/// Those of [`Tx::fetch_all`].
+pub async fn read_locked(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
+    let mut sql = Sql::new("SELECT ");
+    sql.push(Include::PARTS.columns()).push(" FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id = ANY (");
+    sql.push_bind(ids.to_vec()).push(") ORDER BY t.id");
+    tx.fetch_all(sql).await
+}
+
+/// Assigns orders that were loaded for it, all of them or none.
+///
+/// # Errors
+/// [`Error::Conflict`] for an illegal move, with the legal ones; what a constraint refuses.
+pub async fn assign_all(tx: &mut Tx, orders: Vec<Order>, to: Assignment, now: DateTime<Utc>) -> Result<()> {
+    let action = OrderAction::Assign(to);
+    let moved = orders.into_iter().map(|mut order| {
+        let moves = action.apply(&mut order, Which::All, now)?;
+        Ok((order, moves))
+    });
+    save::orders(tx, moved.collect::<Result<_>>()?).await.map_err(|e| name_fields(e, ""))?;
+    Ok(())
 }
 
 /// Does the same to many orders. What is refused for one order does not stop the others.

@@ -19,7 +19,7 @@ pub use self::payment::{PaymentMethod, PaymentTerm};
 pub use self::stop::{NewStop, Stop, StopPatch};
 pub use self::vehicles::{NewVehicle, Vehicle, VehicleId, VehiclePatch};
 pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
-pub use self::write::{NewOrder, OrderPatch, create, update};
+pub use self::write::{NewOrder, OrderPatch, create, create_as, update};
 
 /// What one order, and so one trailer, can carry.
 pub const MAX_VEHICLES: usize = 12;

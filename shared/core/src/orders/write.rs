@@ -118,6 +118,14 @@ impl FromRow<'_, PgRow> for Written {
 /// # Errors
 /// [`Error::Invalid`] naming each bad field; the plan's limit of orders a month.
 pub async fn create(tx: &mut Tx, new: NewOrder) -> Result<Order> {
+    create_as(tx, OrderId::new(), new).await
+}
+
+/// Creates an order under an id that was made before it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_as(tx: &mut Tx, id: OrderId, new: NewOrder) -> Result<Order> {
     let mut violations = Violations::default();
     new.pickup.check("/pickup", &mut violations);
     new.delivery.check("/delivery", &mut violations);
@@ -134,7 +142,6 @@ pub async fn create(tx: &mut Tx, new: NewOrder) -> Result<Order> {
         .collect();
     violations.into_result()?;
 
-    let id = OrderId::new();
     let mut row = json!({
         "id": id,
         "customer_id": new.customer_id,

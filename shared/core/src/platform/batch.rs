@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 
+use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Batch {
 struct Message {
     message_id: String,
     body: String,
+    /// Names this delivery of the message to the queue.
+    #[serde(default)]
+    receipt_handle: String,
 }
 
 /// The messages that SQS delivers again, or puts aside if they have come often enough.
@@ -40,14 +44,10 @@ impl Batch {
     /// Does the jobs one after another; each fails alone. A message that is no job fails each time that it comes.
     pub async fn work<J: DeserializeOwned + Debug>(self, work: impl AsyncFn(&J) -> Result<()>) -> Failures {
         let mut failures = Failures::default();
-        for Message { message_id, body } in self.messages {
-            let is_done = match serde_json::from_str(&body) {
-                Ok(job) => work(&job).await.inspect_err(|error| tracing::error!(?job, %error, "failed")).is_ok(),
-                // What the parser says may quote the message.
-                Err(_) => {
-                    tracing::error!(message_id, "the message is no job");
-                    false
-                }
+        for Message { message_id, body, .. } in self.messages {
+            let is_done = match parse::<J>(&message_id, &body) {
+                Some(job) => work(&job).await.inspect_err(|error| tracing::error!(?job, %error, "failed")).is_ok(),
+                None => false,
             };
             if !is_done {
                 failures.batch_item_failures.push(Failure { item_identifier: message_id });
@@ -55,6 +55,25 @@ impl Batch {
         }
         failures
     }
+
+    /// Does the jobs at the same time, for jobs that mostly wait; each fails alone. `work` is told the delivery's receipt
+    /// besides, and says whether the message is done with.
+    pub async fn work_together<J: DeserializeOwned + Debug>(self, work: impl AsyncFn(J, &str) -> bool) -> Failures {
+        let work = &work;
+        let jobs = self.messages.into_iter().map(async |Message { message_id, body, receipt_handle }| {
+            let is_done = match parse(&message_id, &body) {
+                Some(job) => work(job, &receipt_handle).await,
+                None => false,
+            };
+            (!is_done).then_some(Failure { item_identifier: message_id })
+        });
+        Failures { batch_item_failures: join_all(jobs).await.into_iter().flatten().collect() }
+    }
+}
+
+/// None for a message that is no job. What the parser says is not told: it may quote the message.
+fn parse<J: DeserializeOwned>(message_id: &str, body: &str) -> Option<J> {
+    serde_json::from_str(body).inspect_err(|_| tracing::error!(message_id, "the message is no job")).ok()
 }
 
 #[cfg(test)]

@@ -130,6 +130,33 @@ pub struct ProvidersConfig {
     pub allow_private_base_urls: bool,
 }
 
+#[derive(Debug, Clone)]
+pub struct AiDispatchConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    pub oidc: OidcConfig,
+    pub cors_origins: Vec<String>,
+    /// Where permits to run executions go.
+    pub realtime_queue_url: String,
+    pub ai_queue_url: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct AiWorkerConfig {
+    pub environment: Environment,
+    pub log_level: String,
+    pub database: DatabaseConfig,
+    pub database_secret: String,
+    pub realtime_queue_url: String,
+    pub ai_queue_url: String,
+    /// Where the ids of executions go that failed for good.
+    pub ai_dead_letter_queue_url: String,
+    pub providers: ProvidersConfig,
+    pub provider_keys_kms_key: String,
+}
+
 /// Where Stripe is, and the secret with our key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StripeConfig {
@@ -211,6 +238,7 @@ pub struct HousekeepingConfig {
     pub livemode: bool,
     pub billing_queue_url: String,
     pub realtime_queue_url: String,
+    pub ai_queue_url: String,
 }
 
 impl ApiConfig {
@@ -248,6 +276,45 @@ impl RealtimeConfig {
             database_secret: variables.required("DATABASE_SECRET")?,
             endpoint: variables.required("REALTIME_ENDPOINT")?,
             queue_url: variables.required("REALTIME_QUEUE_URL")?,
+        })
+    }
+}
+
+impl AiDispatchConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            oidc: OidcConfig::read(variables)?,
+            cors_origins: variables.origins("CORS_ORIGINS")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+            ai_queue_url: variables.required("AI_QUEUE_URL")?,
+        })
+    }
+}
+
+impl AiWorkerConfig {
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&Variables(&environment))
+    }
+
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            environment: variables.required("ENVIRONMENT")?,
+            log_level: variables.log_level()?,
+            database: variables.database()?,
+            database_secret: variables.required("DATABASE_SECRET")?,
+            realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+            ai_queue_url: variables.required("AI_QUEUE_URL")?,
+            ai_dead_letter_queue_url: variables.required("AI_DEAD_LETTER_QUEUE_URL")?,
+            providers: variables.providers()?,
+            provider_keys_kms_key: variables.required("PROVIDER_KEYS_KMS_KEY")?,
         })
     }
 }
@@ -318,6 +385,7 @@ impl HousekeepingConfig {
             livemode: variables.livemode()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+            ai_queue_url: variables.required("AI_QUEUE_URL")?,
         })
     }
 }

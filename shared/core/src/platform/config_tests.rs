@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 21] = [
+const COMPLETE: [(&str, &str); 23] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -24,6 +24,8 @@ const COMPLETE: [(&str, &str); 21] = [
     ("REALTIME_URL", "ws://127.0.0.1:4566/live"),
     ("REALTIME_ENDPOINT", "http://127.0.0.1:4566/live"),
     ("REALTIME_QUEUE_URL", "http://127.0.0.1:4566/000000000000/realtime"),
+    ("AI_QUEUE_URL", "http://127.0.0.1:4566/000000000000/ai"),
+    ("AI_DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:4566/000000000000/ai-dead-letters"),
 ];
 
 /// Reads a complete environment in which some variables are replaced.

@@ -18,6 +18,8 @@ use crate::base::error::{Error, Result};
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// The most that SQS takes at once.
 const BATCH: usize = 10;
+/// The longest that SQS hides a message, in seconds.
+const LONGEST_HIDDEN: i32 = 12 * 3600;
 
 /// A queue; cloning is cheap. The client is made at the first use.
 #[derive(Debug, Clone)]
@@ -29,6 +31,11 @@ pub struct Queue {
 impl Queue {
     pub fn new(url: &str) -> Self {
         Self { url: url.into(), client: Arc::default() }
+    }
+
+    /// With a given client, for tests and tools.
+    pub fn with_client(url: &str, client: Client) -> Self {
+        Self { url: url.into(), client: Arc::new(OnceCell::new_with(Some(client))) }
     }
 
     /// One that is reached in a given way, for tests and tools.
@@ -76,6 +83,17 @@ impl Queue {
             }
         }
         Ok(())
+    }
+
+    /// Lets nobody see a message that was received before so much time has passed; whole seconds, the next above.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn hide(&self, receipt: &str, time: Duration) -> Result<()> {
+        let seconds = i32::try_from(time.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX).min(LONGEST_HIDDEN);
+        let request = self.client().await.change_message_visibility().queue_url(&*self.url).receipt_handle(receipt);
+        let hidden = request.visibility_timeout(seconds).send().await;
+        hidden.map(drop).map_err(|error| unavailable(&DisplayErrorContext(&error)))
     }
 
     async fn client(&self) -> &Client {

@@ -10,9 +10,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use self::usage::LIMITS;
-pub use self::usage::{LimitUsage, Per, Usage, usage};
+pub use self::usage::{LimitUsage, Per, SkillUsage, Usage, usage};
 use crate::base::error::Result;
 use crate::base::ids::TenantId;
+use crate::base::money::Amount;
 use crate::base::patch::Patch;
 use crate::base::strings::{Currency, McNumber, TimeZone, UsdotNumber};
 use crate::base::text::Name;
@@ -43,6 +44,9 @@ pub struct Tenant {
     pub currency: String,
     /// Whether drivers see what an order pays.
     pub drivers_see_prices: bool,
+    /// What model providers may charge in a month, in US dollars; null is no budget.
+    #[schema(required)]
+    pub ai_budget_amount: Option<Amount>,
     /// The plan that counts now: once a payment is overdue for too long, that is free.
     #[schema(example = "free")]
     pub plan: String,
@@ -56,7 +60,7 @@ impl Resource for Tenant {
     const TABLE: &'static str = "tenants";
     const NAME: &'static str = "carrier";
     const COLUMNS: &'static str = "t.id, t.name, t.usdot, t.mc_number, t.time_zone, t.week_start, t.currency, \
-        t.drivers_see_prices, app.plan_now(t.plan, t.plan_ends_at) AS plan, t.version, t.created_at, t.updated_at";
+        t.drivers_see_prices, t.ai_budget_amount, app.plan_now(t.plan, t.plan_ends_at) AS plan, t.version, t.created_at, t.updated_at";
     const TENANT_COLUMN: &'static str = "id";
     const READ: Action = Action::TenantRead;
     const WRITE: Action = Action::TenantWrite;
@@ -96,6 +100,9 @@ pub struct TenantPatch {
     pub currency: Patch<Currency>,
     #[serde(default)]
     pub drivers_see_prices: Patch<bool>,
+    /// What model providers may charge in a month, in US dollars; null is no budget.
+    #[serde(default)]
+    pub ai_budget_amount: Patch<Option<Amount>>,
 }
 
 /// Opens a transaction in a new carrier whose owner is the signed-in person. The id follows from the person and the
@@ -159,7 +166,8 @@ pub async fn update(tx: &mut Tx, version: Option<i64>, patch: TenantPatch) -> Re
         .patch("time_zone", patch.time_zone)
         .patch("week_start", patch.week_start)
         .patch("currency", patch.currency)
-        .patch("drivers_see_prices", patch.drivers_see_prices);
+        .patch("drivers_see_prices", patch.drivers_see_prices)
+        .patch("ai_budget_amount", patch.ai_budget_amount);
     tx.update(tx.entered.tenant_id.0, version, changes).await
 }
 

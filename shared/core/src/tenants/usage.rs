@@ -3,18 +3,34 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
+use sqlx::types::Json;
 use utoipa::ToSchema;
 
 use crate::base::error::Result;
+use crate::base::money::Cost;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Sql};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Usage {
     #[schema(example = "free")]
     pub plan: String,
     pub limits: Vec<LimitUsage>,
+    /// What AI has done and cost this month, by skill; the most expensive first.
+    pub ai: Vec<SkillUsage>,
+}
+
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct SkillUsage {
+    #[schema(example = "extract_order")]
+    pub skill: String,
+    pub skill_name: String,
+    pub succeeded: i64,
+    pub failed: i64,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cost: Cost,
 }
 
 #[derive(Debug, Serialize, FromRow, ToSchema)]
@@ -53,10 +69,18 @@ pub const LIMITS: &str = "SELECT l.name AS id, l.name AS \"limit\", l.max, l.per
     WHERE l.plan = e.plan ORDER BY l.name";
 
 pub async fn usage(db: &Db, actor: &Actor) -> Result<Usage> {
-    let (entered, limits) = db
-        .read(actor, Action::UsageRead, |sql| {
-            sql.push(LIMITS);
-        })
-        .await?;
-    Ok(Usage { plan: entered.plan, limits })
+    let limits = |sql: &mut Sql| {
+        sql.push(LIMITS);
+    };
+    let ai = |sql: &mut Sql| {
+        sql.push(
+            "SELECT coalesce(json_agg(a), '[]') AS aside FROM (SELECT u.skill, u.succeeded, u.failed, u.input_tokens, \
+             u.output_tokens, u.cost::text, coalesce((SELECT s.name FROM skills s WHERE s.tenant_id = e.tenant_id \
+             AND s.id::text = u.skill), (SELECT b.name FROM builtin_skills b WHERE b.code = u.skill \
+             ORDER BY b.version DESC LIMIT 1), u.skill) AS skill_name FROM ai_usage u \
+             WHERE u.tenant_id = e.tenant_id AND u.month = e.month ORDER BY u.cost DESC, u.skill) a",
+        );
+    };
+    let (entered, limits, Json(ai)) = db.read_with(actor, Action::UsageRead, limits, ai).await?;
+    Ok(Usage { plan: entered.plan, limits, ai })
 }

@@ -4,13 +4,14 @@ use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Either, Postgres};
+use sqlx::{AssertSqlSafe, Either, Postgres, Row};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Db;
-use super::connection::{Listening, Slot, in_time};
+use super::connection::{Slot, in_time};
 use super::error::{self, is_disconnect};
 use crate::base::error::{Error, Result};
+use crate::base::ids::TenantId;
 
 /// The connection, for as long as the transaction is open on it. Dropped without a commit it is rolled back, at the latest
 /// when the connection is used next.
@@ -60,9 +61,16 @@ impl Open {
         }
     }
 
-    /// Where [`Db::take_listening`] finds them.
-    pub fn listening(&self) -> Listening {
-        self.slot.listening.clone()
+    /// Commits after what is to come `before`, and notes for [`Db::take_listening`] whether somebody of the tenant is connected
+    /// to hear of it: asked on the way, so that a change nobody hears of costs no message.
+    pub async fn commit_heard(self, before: &str, tenant: TenantId) -> Result<()> {
+        let listening = self.slot.listening.clone();
+        let asked = "SELECT EXISTS (SELECT FROM realtime_connections WHERE tenant_id = app.tenant_id()) AS listening";
+        let answers = self.commit(&format!("{before}{asked}; COMMIT")).await?;
+        if answers.iter().flatten().any(|row| row.try_get("listening").unwrap_or(false)) {
+            listening.add(tenant);
+        }
+        Ok(())
     }
 
     fn fail(&mut self, error: &sqlx::Error) -> Error {

@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use super::open::Open;
 use super::{Db, Sql};
 use crate::base::error::{Error, Result};
+use crate::base::ids::TenantId;
 
 /// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
 pub struct SystemTx(Open);
@@ -54,6 +55,29 @@ impl ResultSets {
 }
 
 impl SystemTx {
+    /// Runs one statement that returns rows.
+    ///
+    /// # Errors
+    /// What the database refuses.
+    pub async fn fetch_all<T>(&mut self, mut sql: Sql) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let rows = self.0.run(sql.build()).await?;
+        rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    }
+
+    /// Runs one statement that returns at most one row.
+    ///
+    /// # Errors
+    /// As [`SystemTx::fetch_all`].
+    pub async fn fetch_optional<T>(&mut self, sql: Sql) -> Result<Option<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        Ok(self.fetch_all(sql).await?.into_iter().next())
+    }
+
     /// Runs one statement for what it does.
     ///
     /// # Errors
@@ -61,6 +85,14 @@ impl SystemTx {
     pub async fn execute(&mut self, mut sql: Sql) -> Result<()> {
         self.0.run(sql.build()).await?;
         Ok(())
+    }
+
+    /// Commits what those of the entered tenant are to hear of, if somebody is connected: see [`Db::take_listening`].
+    ///
+    /// # Errors
+    /// As [`SystemTx::commit`].
+    pub async fn commit_heard(self, tenant: TenantId) -> Result<()> {
+        self.0.commit_heard("", tenant).await
     }
 
     /// # Errors

@@ -23,10 +23,6 @@ pub const WITH_ANSWER: &str = "r.*, k.request_hash AS answered_request_hash, k.s
 /// RDS Proxy pins a session when a statement is longer than 16 KB.
 const LONGEST_STATEMENT: usize = 15 * 1024;
 
-/// Asked on the way, so that a change nobody hears of costs no message.
-const COMMIT: &str =
-    "SELECT EXISTS (SELECT FROM realtime_connections WHERE tenant_id = app.tenant_id()) AS listening; COMMIT";
-
 /// An open transaction. Dropped without a commit it is rolled back, at the latest when the connection is used next.
 pub struct Tx {
     open: Open,
@@ -142,21 +138,16 @@ impl Tx {
     /// [`Error::Unavailable`] when the connection breaks: whether it was committed is then unknown, and the client finds
     /// out by repeating the request with its Idempotency-Key.
     pub async fn commit(mut self, answer: &StoredAnswer) -> Result<()> {
-        let mut commit = COMMIT.to_owned();
+        let mut before = String::new();
         if let Some(key) = self.key.take() {
             let store = store_answer(&self.entered, &key, answer);
             if store.len() < LONGEST_STATEMENT {
-                commit = format!("{store}; {COMMIT}");
+                before = store + "; ";
             } else {
                 self.run(store_long_answer(&key, answer).build()).await?;
             }
         }
-        let listening = self.open.listening();
-        let answers = self.open.commit(&commit).await?;
-        if answers.iter().flatten().any(|row| row.try_get("listening").unwrap_or(false)) {
-            listening.add(self.entered.tenant_id);
-        }
-        Ok(())
+        self.open.commit_heard(&before, self.entered.tenant_id).await
     }
 }
 

@@ -1,0 +1,141 @@
+//! The first transaction: whose turn it is, its skill as it was accepted, and the rows that it is about.
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::answer::Failed;
+use super::context::{self, Context};
+use crate::base::error::{Error, Result};
+use crate::base::ids::TenantId;
+use crate::base::money::Cost;
+use crate::executions::ExecutionId;
+use crate::executions::accept::BUDGET_LEFT;
+use crate::platform::db::{Db, Sql, SystemTx};
+use crate::provider_keys::{SealedKey, select_sealed};
+use crate::providers::ProviderName;
+use crate::providers::price::Price;
+use crate::skills::{Provider, Skill, SkillRef, select_version};
+
+/// Beyond the deadline of the attempt: for loading, checking and writing.
+const MARGIN: &str = "interval '30 seconds'";
+
+/// An execution that this worker alone may run, until its lease ends.
+pub struct Claim {
+    pub id: ExecutionId,
+    /// The fencing number.
+    pub attempt: i32,
+    pub max_attempts: i32,
+    pub deadline_seconds: i32,
+    pub input: Value,
+    pub tenant_id: TenantId,
+    pub skill: Skill,
+    pub money: Money,
+    pub context: std::result::Result<Context, Failed>,
+}
+
+/// What a model's provider is asked with, and what it may cost.
+#[derive(Default)]
+pub struct Money {
+    pub key: Option<SealedKey>,
+    /// None: of a model that is not in the price list.
+    pub price: Option<Price>,
+    /// None: no budget.
+    pub budget_left: Option<Decimal>,
+    /// Of attempts before this one.
+    pub spent: Cost,
+}
+
+pub enum Taken {
+    Nothing,
+    /// Its last attempt did not come to an end: it has failed.
+    Lost(ExecutionId),
+    Expired,
+    Claim(Box<Claim>),
+}
+
+struct Claimed {
+    tenant_id: TenantId,
+    outcome: String,
+    id: ExecutionId,
+    attempt: i32,
+    max_attempts: i32,
+    deadline_seconds: i32,
+    skill: SkillRef,
+    skill_version: i64,
+    input: Value,
+}
+
+impl FromRow<'_, PgRow> for Claimed {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let skill: String = row.try_get("skill")?;
+        Ok(Self {
+            tenant_id: row.try_get("tenant_id")?,
+            outcome: row.try_get("outcome")?,
+            id: row.try_get("id")?,
+            attempt: row.try_get("attempt")?,
+            max_attempts: row.try_get("max_attempts")?,
+            deadline_seconds: row.try_get("deadline_seconds")?,
+            skill: SkillRef::parse(&skill).map_err(|e| sqlx::Error::Decode(e.into()))?,
+            skill_version: row.try_get("skill_version")?,
+            input: row.try_get("input")?,
+        })
+    }
+}
+
+pub async fn claim(db: &Db, permit: ExecutionId) -> Result<Taken> {
+    let take = format!("SELECT * FROM app.claim_execution('{permit}', {MARGIN})");
+    let (mut tx, mut sets) = db.begin_system(&[take]).await?;
+    let Some(row) = sets.next_row::<Claimed>()? else { return Ok(Taken::Nothing) };
+    let tenant_id = row.tenant_id;
+    let taken = match row.outcome.as_str() {
+        "run" => Taken::Claim(Box::new(load(&mut tx, row).await?)),
+        "lost" => Taken::Lost(row.id),
+        _ => Taken::Expired,
+    };
+    tx.commit_heard(tenant_id).await?;
+    Ok(taken)
+}
+
+async fn load(tx: &mut SystemTx, row: Claimed) -> Result<Claim> {
+    let skill: Option<Skill> =
+        tx.fetch_optional(crate::platform::db::Sql::new(select_version(&row.skill, row.skill_version))).await?;
+    let skill = skill.ok_or_else(|| Error::internal("an execution of a skill that is not there"))?;
+    let money = load_money(tx, row.id, &skill).await?;
+    let context = context::load(tx, skill.kind, &row.input).await?;
+    Ok(Claim {
+        tenant_id: row.tenant_id,
+        money,
+        id: row.id,
+        attempt: row.attempt,
+        max_attempts: row.max_attempts,
+        deadline_seconds: row.deadline_seconds,
+        input: row.input,
+        skill,
+        context,
+    })
+}
+
+/// Nothing for rules, which need none.
+async fn load_money(tx: &mut SystemTx, id: ExecutionId, skill: &Skill) -> Result<Money> {
+    let name = match skill.provider {
+        Provider::Rules => return Ok(Money::default()),
+        Provider::Anthropic => ProviderName::Anthropic,
+        Provider::Gemini => ProviderName::Gemini,
+        Provider::OpenaiCompatible => ProviderName::OpenaiCompatible,
+    };
+    let key: Option<SealedKey> = tx.fetch_optional(Sql::new(select_sealed(name))).await?;
+    let mut sql = Sql::new("SELECT x.cost AS spent, ");
+    sql.push(BUDGET_LEFT).push(" AS budget_left, p.input_price, p.output_price FROM executions x LEFT JOIN LATERAL (");
+    sql.push("SELECT p.input_price, p.output_price FROM ai_prices p WHERE p.provider = ").push_bind(skill.provider);
+    sql.push(" AND p.model = ").push_bind(skill.model.clone()).push(" AND p.valid_from <= now() ");
+    sql.push("ORDER BY p.valid_from DESC LIMIT 1) p ON true WHERE x.tenant_id = app.tenant_id() AND x.id = ")
+        .push_bind(id);
+    type Row = (Cost, Option<Decimal>, Option<Decimal>, Option<Decimal>);
+    let row: Option<Row> = tx.fetch_optional(sql).await?;
+    let (spent, budget_left, input, output) = row.unwrap_or_default();
+    let price = input.zip(output).map(|(input, output)| Price { input, output });
+    Ok(Money { key, price, budget_left, spent })
+}

@@ -1,0 +1,127 @@
+//! Drivers for orders: who there is, what they drive, what else they have to do.
+
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{About, Context, Found, orders, read, targets};
+use crate::base::error::{Error, Result, Violations};
+use crate::executions::run::answer::Failed;
+use crate::orders::OrderId;
+use crate::platform::db::{Sql, SystemTx};
+use crate::skills::rules::match_driver::{self, Input, Output};
+
+/// What one driver can haul together.
+const MOST_ORDERS: usize = 12;
+
+#[derive(Deserialize)]
+struct Asked {
+    order_ids: Vec<OrderId>,
+}
+
+const LOAD: &str = "json_build_object('id', t.id, 'number', t.number, 'customer_id', t.customer_id, \
+    'transport_type', t.transport_type, \
+    'pickup', json_build_object('place', json_build_object('city', t.pickup_city, 'state', t.pickup_state, 'zip', t.pickup_zip), \
+        'from', t.pickup_from, 'to', t.pickup_to, 'last_day', (t.pickup_to AT TIME ZONE t.pickup_time_zone)::date, \
+        'twic_required', coalesce((SELECT l.twic_required FROM locations l WHERE l.tenant_id = t.tenant_id \
+            AND l.id = t.pickup_location_id), false)), \
+    'delivery', json_build_object('place', json_build_object('city', t.delivery_city, 'state', t.delivery_state, 'zip', t.delivery_zip), \
+        'from', t.delivery_from, 'to', t.delivery_to, 'last_day', (t.delivery_to AT TIME ZONE t.delivery_time_zone)::date, \
+        'twic_required', coalesce((SELECT l.twic_required FROM locations l WHERE l.tenant_id = t.tenant_id \
+            AND l.id = t.delivery_location_id), false)), \
+    'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
+        FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id AND v.status <> 'cancelled'))";
+
+/// An order `o` that a driver has to do, or did last.
+const ASSIGNMENT: &str = "json_build_object('order_id', o.id, 'number', o.number, 'status', o.status, \
+    'pickup_from', o.pickup_from, 'delivery_to', o.delivery_to, \
+    'delivery', json_build_object('city', o.delivery_city, 'state', o.delivery_state, 'zip', o.delivery_zip), \
+    'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
+        FROM order_vehicles v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id AND v.status <> 'cancelled')) AS a";
+
+const UNIT: &str = "json_build_object('unit_number', k.unit_number, 'capacity', k.capacity, \
+    'max_weight_lbs', k.max_weight_lbs, 'enclosed', k.enclosed)";
+
+pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
+    let Asked { mut order_ids } = match read(input) {
+        Ok(asked) => asked,
+        Err(failed) => return Ok(Err(failed)),
+    };
+    order_ids.dedup();
+    if order_ids.len() > MOST_ORDERS {
+        let detail = format!("/order_ids: one driver hauls at most {MOST_ORDERS} orders together");
+        return Ok(Err(Failed::for_good("bad_input", detail)));
+    }
+    let rows = match orders(tx, LOAD, &order_ids, "/order_ids").await? {
+        Ok(rows) => rows,
+        Err(failed) => return Ok(Err(failed)),
+    };
+    let targets = targets(&rows);
+    let parse = |row: super::Facts| serde_json::from_value(row.facts.0);
+    let orders =
+        rows.into_iter().map(parse).collect::<Result<Vec<match_driver::Load>, _>>().map_err(Error::internal)?;
+    let drivers = candidates(tx, &orders).await?;
+    Ok(Ok(Context { targets, about: About::Match(Input { orders, drivers }) }))
+}
+
+/// Who works for the carrier now, with the truck and trailer of their latest order.
+async fn candidates(tx: &mut SystemTx, loads: &[match_driver::Load]) -> Result<Vec<match_driver::Candidate>> {
+    let ids: Vec<_> = loads.iter().map(|load| load.id).collect();
+    let customers: Vec<_> = loads.iter().map(|load| load.customer_id).collect();
+    let mut sql = Sql::new("SELECT json_build_object('id', d.id, 'name', d.name, 'archived', false, ");
+    sql.push("'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on, ");
+    for (unit, table) in [("truck", "trucks"), ("trailer", "trailers")] {
+        sql.push(format_args!(
+            "'{unit}', (SELECT {UNIT} FROM {table} k WHERE k.tenant_id = d.tenant_id AND k.id = last.{unit}_id \
+             AND k.archived_at IS NULL), "
+        ));
+    }
+    let of_driver = "FROM orders o WHERE o.tenant_id = d.tenant_id AND o.driver_id = d.id";
+    sql.push(format_args!(
+        "'assignments', (SELECT coalesce(json_agg(x.a), '[]') FROM ((SELECT {ASSIGNMENT} {of_driver} \
+         AND o.status IN ('assigned', 'picked_up', 'in_transit') AND o.id <> ALL ("
+    ));
+    sql.push_bind(ids).push(format_args!(
+        ") ORDER BY o.id DESC LIMIT 50) UNION ALL (SELECT {ASSIGNMENT} {of_driver} AND o.status = 'delivered' \
+         ORDER BY o.id DESC LIMIT 1)) x), 'delivered_for_customer', (SELECT count(*) FROM (SELECT 1 {of_driver} \
+         AND o.status = 'delivered' AND o.customer_id = ANY ("
+    ));
+    sql.push_bind(customers).push(format_args!(
+        ") LIMIT 100) known)) AS facts FROM drivers d LEFT JOIN LATERAL (SELECT o.truck_id, o.trailer_id {of_driver} \
+         AND o.truck_id IS NOT NULL ORDER BY o.id DESC LIMIT 1) last ON true \
+         WHERE d.tenant_id = app.tenant_id() AND d.archived_at IS NULL ORDER BY d.id LIMIT 200"
+    ));
+    let rows: Vec<(Json<Value>,)> = tx.fetch_all(sql).await?;
+    rows.into_iter().map(|(facts,)| serde_json::from_value(facts.0)).collect::<Result<_, _>>().map_err(Error::internal)
+}
+
+/// A model ranks; who can and who cannot is computed.
+///
+/// # Errors
+/// [`Error::Invalid`] for a driver that is not among the candidates, or is there twice.
+pub fn admit(data: &Input, mut output: Output) -> Result<Output> {
+    let computed = match_driver::rank(data)?;
+    let mut violations = Violations::default();
+    for n in 0..output.drivers.len() {
+        let id = output.drivers[n].driver_id;
+        let known = computed.drivers.iter().find(|driver| driver.driver_id == id);
+        let is_new = !output.drivers[..n].iter().any(|driver| driver.driver_id == id);
+        let at = format!("/drivers/{n}/driver_id");
+        match known.filter(|_| is_new) {
+            None => violations.add(at, "is not one of the candidates, or is there twice"),
+            Some(known) => {
+                let ranked = &mut output.drivers[n];
+                ranked.name.clone_from(&known.name);
+                ranked.blockers.clone_from(&known.blockers);
+                ranked.cautions.clone_from(&known.cautions);
+                ranked.score = if known.blockers.is_empty() { ranked.score.min(100) } else { 0 };
+            }
+        }
+    }
+    violations.into_result()?;
+    output.drivers.sort_by_key(|driver| (!driver.blockers.is_empty(), std::cmp::Reverse(driver.score), driver.rank));
+    for (driver, rank) in output.drivers.iter_mut().zip(1..) {
+        driver.rank = rank;
+    }
+    Ok(output)
+}

@@ -1,0 +1,114 @@
+//! The second transaction: how an attempt ended, written only if it is still the one that counts.
+
+use std::time::Duration;
+
+use sqlx::types::Json;
+
+use super::Ran;
+use super::answer::{Answer, Failed};
+use super::claim::Claim;
+use crate::base::error::Result;
+use crate::executions::duplicates;
+use crate::executions::{ExecutionStatus, Review};
+use crate::platform::db::{Db, Sql};
+use crate::provider_keys::note_refusal;
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    Succeeded,
+    /// Trying again would not help.
+    Refused(String),
+    /// It was tried as often as it may be.
+    Exhausted(String),
+    /// It was cancelled meanwhile, or given to another worker: what this one found out is dropped.
+    Superseded,
+}
+
+/// What is written of an attempt.
+struct Written {
+    status: ExecutionStatus,
+    failure: Option<(String, String)>,
+    ran: Ran,
+    retry: Option<Duration>,
+}
+
+impl Written {
+    fn new(claim: &Claim, result: Result<(), &Failed>, delay: impl FnOnce(Option<Duration>) -> Duration) -> Self {
+        let failed = |failed: &Failed, ending| Self {
+            status: ExecutionStatus::Failed,
+            failure: Some((failed.code.clone(), failed.detail.clone())),
+            ran: Ran::Ended(claim.id, ending),
+            retry: None,
+        };
+        match result {
+            Ok(()) => Self {
+                status: ExecutionStatus::Succeeded,
+                failure: None,
+                ran: Ran::Ended(claim.id, Ending::Succeeded),
+                retry: None,
+            },
+            Err(cause) if !cause.may_pass => failed(cause, Ending::Refused(cause.code.clone())),
+            Err(cause) if claim.attempt >= claim.max_attempts => failed(cause, Ending::Exhausted(cause.code.clone())),
+            Err(cause) => {
+                let after = delay(cause.after);
+                Self {
+                    status: ExecutionStatus::Queued,
+                    retry: Some(after),
+                    ran: Ran::Retry(claim.id, after),
+                    ..failed(cause, Ending::Superseded)
+                }
+            }
+        }
+    }
+}
+
+pub async fn finish(
+    db: &Db,
+    claim: &Claim,
+    answer: Answer,
+    delay: impl FnOnce(Option<Duration>) -> Duration,
+) -> Result<Ran> {
+    let superseded = Ran::Ended(claim.id, Ending::Superseded);
+    let enter = format!("SELECT app.enter_execution('{}', {}) AS entered", claim.id, claim.attempt);
+    let (mut tx, mut sets) = db.begin_system(&[enter]).await?;
+    if !sets.next_row::<(bool,)>()?.is_some_and(|(entered,)| entered) {
+        return Ok(superseded);
+    }
+    let Answer { result, usage, refused_key } = answer;
+    let written = Written::new(claim, result.as_ref().map(drop), delay);
+    let mut output = result.ok();
+    if let Some(output) = &mut output {
+        duplicates::complete(&mut tx, claim.skill.kind, output).await?;
+    }
+    let targets = claim.context.as_ref().map(|context| context.targets.clone()).unwrap_or_default();
+    let (target_ids, target_versions): (Vec<_>, Vec<_>) = targets.into_iter().unzip();
+    let review = (output.is_some() && claim.skill.kind.proposes()).then_some(Review::Pending);
+    let (code, detail) = written.failure.unzip();
+
+    let mut sql = Sql::new("UPDATE executions SET status = ");
+    sql.push_bind(written.status).push(", review = ").push_bind(review);
+    sql.push(", output = ").push_bind(output.map(Json)).push(", error_code = ").push_bind(code);
+    sql.push(", error_detail = ").push_bind(detail);
+    sql.push(", target_ids = ").push_bind(target_ids).push(", target_versions = ").push_bind(target_versions);
+    sql.push(", model = coalesce(").push_bind(usage.model).push(", model)");
+    sql.push(", input_tokens = input_tokens + ").push_bind(usage.input_tokens);
+    sql.push(", output_tokens = output_tokens + ").push_bind(usage.output_tokens);
+    sql.push(", cost = cost + ").push_bind(usage.cost);
+    match written.retry {
+        Some(after) => {
+            sql.push(", due_at = now() + make_interval(secs => ").push_bind(after.as_secs_f64()).push(")");
+        }
+        None => {
+            sql.push(", finished_at = now()");
+        }
+    }
+    sql.push(" WHERE tenant_id = app.tenant_id() AND id = ").push_bind(claim.id);
+    sql.push(" AND attempt = ").push_bind(claim.attempt).push(" AND status = 'running' RETURNING id");
+    let updated: Vec<(uuid::Uuid,)> = tx.fetch_all(sql).await?;
+    if let Some(key) = &refused_key {
+        tx.execute(note_refusal(key)).await?;
+    }
+    tx.commit_heard(claim.tenant_id).await?;
+    Ok(if updated.is_empty() { superseded } else { written.ran })
+}
