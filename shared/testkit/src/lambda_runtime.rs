@@ -148,6 +148,11 @@ impl LambdaRuntime {
         Usage::of(self.child.id()?)
     }
 
+    /// Kills the process (SIGKILL), whatever it is doing, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("a process of ours can be killed");
+    }
+
     fn gone(&self) -> RuntimeError {
         RuntimeError::Gone { log: self.log().join("\n") }
     }

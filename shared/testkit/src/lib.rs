@@ -3,6 +3,7 @@
 
 #![recursion_limit = "256"]
 
+mod aws;
 mod connection_server;
 mod database;
 mod http_event;
@@ -17,6 +18,7 @@ pub mod tenders;
 mod token;
 mod trip_counter;
 
+pub use aws::{Aws, Message};
 pub use connection_server::{ConnectionServer, Reception};
 pub use database::Database;
 pub use http_event::http_event;
