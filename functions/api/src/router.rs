@@ -1,68 +1,7 @@
-//! Routes that know their part of the API document, and write it only when asked: a cold start shall not pay for a
-//! document that was committed long ago.
+//! The routes of this function.
 
-use axum::Router;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+pub use carhaul_http::routes;
 
 use crate::app::App;
 
-/// A path with its handlers, made by [`routes!`].
-pub struct Route {
-    pub serve: fn(Router<App>) -> Router<App>,
-    pub document: fn() -> UtoipaMethodRouter<App>,
-}
-
-/// The routes of a resource.
-#[derive(Default)]
-pub struct Routes(Vec<Route>);
-
-impl Routes {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    #[must_use]
-    pub fn routes(mut self, route: Route) -> Self {
-        self.0.push(route);
-        self
-    }
-
-    #[must_use]
-    pub fn merge(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self
-    }
-
-    /// For serving requests.
-    pub fn into_router(self) -> Router<App> {
-        self.0.into_iter().fold(Router::new(), |router, route| (route.serve)(router))
-    }
-
-    /// What the handlers say of themselves.
-    pub fn document(self) -> OpenApi {
-        let all = self.0.into_iter().fold(OpenApiRouter::new(), |router, route| router.routes((route.document)()));
-        all.into_openapi()
-    }
-}
-
-/// The [`Route`] of handlers that share a path, each with its `#[utoipa::path]`.
-macro_rules! routes {
-    ($($first:ident $(:: $more:ident)*),+ $(,)?) => {
-        $crate::router::Route {
-            serve: |router| {
-                use utoipa_axum::PathItemExt as _;
-                $(
-                    let path = utoipa_axum::routes!(@path [path()] of $first $(:: $more)*);
-                    let methods = utoipa_axum::routes!(@path [methods()] of $first $(:: $more)*);
-                    let router = methods.iter().fold(router, |router, method| {
-                        router.route(&path, axum::routing::on(method.to_method_filter(), $first $(:: $more)*))
-                    });
-                )+
-                router
-            },
-            document: || utoipa_axum::routes!($($first $(:: $more)*),+),
-        }
-    };
-}
-pub(crate) use routes;
+pub type Routes = carhaul_http::router::Routes<App>;

@@ -42,6 +42,16 @@ impl Answer {
         Self::with_body(StatusCode::CREATED, body)
     }
 
+    /// 202 with what was accepted and where it is.
+    ///
+    /// # Errors
+    /// As [`Answer::ok`].
+    pub fn accepted(location: String, body: &impl Serialize) -> Result<Self> {
+        let mut answer = Self::with_body(StatusCode::ACCEPTED, body)?;
+        answer.headers.push((header::LOCATION, location));
+        Ok(answer)
+    }
+
     /// 204.
     pub fn no_content() -> Self {
         Self { status: StatusCode::NO_CONTENT, headers: Vec::new(), body: String::new() }

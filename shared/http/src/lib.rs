@@ -10,3 +10,4 @@ pub mod nudge;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;
+pub mod router;
