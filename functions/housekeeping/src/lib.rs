@@ -1,9 +1,11 @@
 //! What is done on the schedule, without the schedule.
 
+mod executions;
 mod purge;
 mod push;
 mod requeue;
 
+pub use executions::{Tended, tend_executions};
 pub use purge::{Purged, purge_expired};
 pub use push::{Nudged, push_forgotten};
 pub use requeue::{Requeued, requeue};

@@ -5,7 +5,7 @@ use carhaul_core::platform::config::HousekeepingConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::telemetry;
-use carhaul_housekeeping::{Nudged, Purged, Requeued, purge_expired, push_forgotten, requeue};
+use carhaul_housekeeping::{Nudged, Purged, Requeued, Tended, purge_expired, push_forgotten, requeue, tend_executions};
 use chrono::{DateTime, TimeDelta};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::Deserialize;
@@ -28,6 +28,7 @@ enum Task {
     Purge,
     Requeue,
     Push,
+    Executions,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,13 +38,17 @@ async fn main() -> Result<(), Error> {
     let db = Db::new(config.database.clone(), config.database_secret.clone());
     let queue = Queue::new(&config.billing_queue_url);
     let nudges = Queue::new(&config.realtime_queue_url);
-    let (config, db, queue, nudges) = (&config, &db, &queue, &nudges);
+    let ai_queue = Queue::new(&config.ai_queue_url);
+    let (config, db, queue, nudges, ai_queue) = (&config, &db, &queue, &nudges, &ai_queue);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         // Boxed, because the compiler gives up on the layout of so deep a future.
         let done = match event.payload.task {
             Task::Purge => Box::pin(run(config, db, &event.context)).await.and_then(|done| Ok(to_value(done)?)),
             Task::Requeue => Box::pin(run_requeue(config, db, queue)).await.and_then(|done| Ok(to_value(done)?)),
             Task::Push => Box::pin(run_push(config, db, nudges)).await.and_then(|done| Ok(to_value(done)?)),
+            Task::Executions => {
+                Box::pin(run_executions(config, db, ai_queue)).await.and_then(|done| Ok(to_value(done)?))
+            }
         };
         done.inspect_err(|error| tracing::error!(%error, task = ?event.payload.task, "failed"))
     }))
@@ -69,6 +74,20 @@ async fn run_push(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result
         telemetry::count(&Clock::system(), &dimensions, "PushesForgotten", count);
     }
     tracing::info!(nudged = done.nudged, "nudged for what was forgotten");
+    Ok(done)
+}
+
+async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Tended, Error> {
+    let done = tend_executions(db, queue).await?;
+    let dimensions = [("Environment", config.environment.as_str())];
+    if done.requeued > 0 {
+        let count = i64::try_from(done.requeued).unwrap_or(i64::MAX);
+        telemetry::count(&Clock::system(), &dimensions, "ExecutionsRequeued", count);
+    }
+    if done.expired > 0 {
+        telemetry::count(&Clock::system(), &dimensions, "ExecutionsExpired", i64::from(done.expired));
+    }
+    tracing::info!(requeued = done.requeued, expired = done.expired, "tended executions");
     Ok(done)
 }
 

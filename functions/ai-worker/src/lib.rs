@@ -1,0 +1,124 @@
+//! Runs executions: each message of the queue is a permit for one. What the message's end means for the queue is decided
+//! here; what is true of an execution however it is run is in `carhaul_core::executions`.
+
+use std::time::Duration;
+
+use carhaul_core::base::clock::Clock;
+use carhaul_core::base::error::Error;
+use carhaul_core::executions::ExecutionId;
+use carhaul_core::executions::job::Job;
+use carhaul_core::executions::run::{Ending, Ran, Runner};
+use carhaul_core::executions::stuck;
+use carhaul_core::platform::batch::{Batch, Failures};
+use carhaul_core::platform::config::AiWorkerConfig;
+use carhaul_core::platform::db::Db;
+use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::platform::queue::Queue;
+use carhaul_core::platform::telemetry;
+use carhaul_core::provider_keys::Vault;
+use carhaul_core::providers::Providers;
+use carhaul_core::realtime::nudge;
+use chrono::{DateTime, Utc};
+
+/// Cloning is cheap.
+#[derive(Clone)]
+pub struct Worker {
+    pub runner: Runner,
+    pub queue: Queue,
+    pub dead_letters: Queue,
+    /// Of those who push what has changed.
+    pub nudges: Queue,
+    /// Of the metrics.
+    pub environment: &'static str,
+}
+
+impl Worker {
+    pub fn from_config(config: &AiWorkerConfig, clock: Clock) -> Self {
+        let db = Db::new(config.database.clone(), config.database_secret.clone());
+        let providers = Providers::new(config.providers.clone(), clock.clone());
+        let envelope = Envelope::new(&config.provider_keys_kms_key);
+        Self {
+            runner: Runner { db, vault: Vault::new(providers, envelope, clock.clone()), clock },
+            queue: Queue::new(&config.ai_queue_url),
+            dead_letters: Queue::new(&config.ai_dead_letter_queue_url),
+            nudges: Queue::new(&config.realtime_queue_url),
+            environment: config.environment.as_str(),
+        }
+    }
+
+    /// Uses all permits of a batch at the same time: their providers are waited for together.
+    pub async fn work(&self, batch: Batch, until: DateTime<Utc>) -> Failures {
+        let failures = batch.work_together(async |job: Job, receipt: &str| self.use_message(job, receipt, until).await);
+        failures.await
+    }
+
+    /// Whether the message is done with.
+    async fn use_message(&self, job: Job, receipt: &str, until: DateTime<Utc>) -> bool {
+        let permit = match job {
+            Job::Run { execution_id } => execution_id,
+            // An operator has sent it back.
+            Job::Failed { execution_id, .. } => match stuck::retry(&self.runner.db, execution_id).await {
+                Ok(_) => execution_id,
+                Err(error) => return not_used(execution_id, &error),
+            },
+        };
+        let ran = self.runner.run(permit, until).await;
+        nudge::send(&self.nudges, self.runner.db.take_listening().await).await;
+        match ran {
+            Ok(report) => {
+                for id in report.lost {
+                    self.put_aside(id, "lost").await;
+                }
+                self.conclude(report.ran, receipt).await
+            }
+            Err(error) => not_used(permit, &error),
+        }
+    }
+
+    async fn conclude(&self, ran: Ran, receipt: &str) -> bool {
+        match ran {
+            Ran::Nothing => true,
+            Ran::Ended(id, ending) => {
+                tracing::info!(execution_id = %id, ?ending, "ended");
+                match ending {
+                    Ending::Exhausted(code) => self.put_aside(id, &code).await,
+                    Ending::Succeeded => self.count("ExecutionsSucceeded"),
+                    Ending::Refused(_) => self.count("ExecutionsFailed"),
+                    Ending::Superseded => {}
+                }
+                true
+            }
+            Ran::Retry(id, after) => {
+                tracing::warn!(execution_id = %id, seconds = after.as_secs(), "to be tried again");
+                self.come_again(receipt, after).await;
+                false
+            }
+        }
+    }
+
+    /// The message comes back when the execution is due, as a permit for whichever is then. If that cannot be said, it comes
+    /// back later, after the queue's own time.
+    async fn come_again(&self, receipt: &str, after: Duration) {
+        let _logged = self.queue.hide(receipt, after).await;
+    }
+
+    /// Tells operators of what failed for good although it might have succeeded. The state is written by now: if this
+    /// message is lost, the alarm on the metric still rings.
+    async fn put_aside(&self, id: ExecutionId, code: &str) {
+        tracing::error!(execution_id = %id, code, "failed after the last attempt");
+        self.count("ExecutionsExhausted");
+        let letter = Job::Failed { execution_id: id, error: code.to_owned() };
+        if let Err(error) = self.dead_letters.send(&letter).await {
+            tracing::error!(execution_id = %id, %error, "not put aside");
+        }
+    }
+
+    fn count(&self, metric: &str) {
+        telemetry::count(&self.runner.clock, &[("Environment", self.environment)], metric, 1);
+    }
+}
+
+fn not_used(permit: ExecutionId, error: &Error) -> bool {
+    tracing::error!(execution_id = %permit, %error, "the permit could not be used");
+    false
+}

@@ -1,0 +1,173 @@
+//! Workers die at any point: nothing is lost, and nothing counts twice.
+
+use std::path::Path;
+use std::time::Instant;
+
+use carhaul_core::base::clock::Clock;
+use carhaul_core::executions::ExecutionId;
+use carhaul_core::executions::run::{Ending, Ran};
+use carhaul_core::platform::crypto::random_fraction;
+use carhaul_core::platform::db::Db;
+use carhaul_testkit::{Aws, Database, Fault, LambdaRuntime, TripCounter};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::support::{Carrier, ROLE, alone, execution, one, permit, run, runner, runner_on, work, worker};
+
+/// As if the time of every lease and back-off were over.
+async fn time_passes() {
+    run("UPDATE executions SET due_at = now() - interval '1 second' WHERE status IN ('queued', 'running') AND due_at > now()").await;
+}
+
+#[tokio::test]
+async fn a_worker_that_loses_the_database_at_any_step_leaves_the_execution_to_the_next() {
+    let _turn = alone().await;
+    let database = Database::get().await;
+    let carrier = Carrier::create().await;
+    let until = || Clock::system().now() + TimeDelta::seconds(300);
+    for fault in [Fault::CutBefore, Fault::CutWhileRunning, Fault::CutAfter] {
+        for step in 1.. {
+            let id = carrier.ask_for(1).await[0];
+            let wire = TripCounter::start(database.pooler()).await;
+            let db = Db::with_options(database.options_at(ROLE, &wire.host(), wire.port()));
+            db.fetch(|sql| {
+                sql.push("SELECT 1");
+            })
+            .await
+            .expect("it is connected");
+            wire.reset();
+            wire.fail_trip(step, fault);
+            let dying = runner_on(db);
+            let died = dying.run(id, until()).await.is_err();
+            let trips = wire.seen().trips;
+            time_passes().await;
+            let next = runner().await.run(id, until()).await.expect("the database is up").ran;
+            assert!(
+                matches!(next, Ran::Nothing | Ran::Ended(_, Ending::Succeeded)),
+                "step {step}, {fault:?}: {next:?}"
+            );
+            let done = execution(id).await;
+            assert_eq!(done["status"], "succeeded", "step {step}, {fault:?}");
+            if !died && trips < step {
+                assert!(step > 5, "only {step} steps were tried");
+                break;
+            }
+        }
+    }
+    let executions = one(format!("SELECT count(*) FROM executions WHERE tenant_id = '{}'", carrier.id)).await;
+    let booked = one(format!("SELECT succeeded FROM ai_usage WHERE tenant_id = '{}'", carrier.id)).await;
+    assert_eq!((&carrier.used().await, &booked), (&executions, &executions));
+}
+
+#[tokio::test]
+async fn a_worker_that_was_given_up_on_writes_nothing() {
+    let _turn = alone().await;
+    let aws = Aws::start().await;
+    let carrier = Carrier::create().await;
+    let id = carrier.ask_for(1).await[0];
+    // Another worker has begun it, and its lease is over.
+    run(format!(
+        "UPDATE executions SET status = 'running', attempt = 1, due_at = now() - interval '1 second' WHERE id = '{id}'"
+    ))
+    .await;
+    let entered = |attempt: i32| one(format!("SELECT app.enter_execution('{id}', {attempt})"));
+    assert_eq!(entered(1).await, json!(true));
+    assert_eq!(work(&worker(&aws).await, &[("1", permit(id))]).await, json!([]));
+    assert_eq!(execution(id).await["attempt"], 2);
+    assert_eq!((entered(1).await, entered(2).await), (json!(false), json!(false)));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_while_it_runs_stays_cancelled_and_counts_for_nothing() {
+    let _turn = alone().await;
+    let carrier = Carrier::create().await;
+    let database = Database::get().await;
+    let until = || Clock::system().now() + TimeDelta::seconds(300);
+    let mut cancelled = 0;
+    for step in 1..12 {
+        let id = carrier.ask_for(1).await[0];
+        let wire = TripCounter::start(database.pooler()).await;
+        let db = Db::with_options(database.options_at(ROLE, &wire.host(), wire.port()));
+        wire.fail_trip(step, Fault::CutBefore);
+        let _dead = runner_on(db).run(id, until()).await;
+        if execution(id).await["status"] == "running" {
+            run(format!("UPDATE executions SET status = 'cancelled' WHERE id = '{id}'")).await;
+            time_passes().await;
+            assert_eq!(runner().await.run(id, until()).await.expect("the database is up").ran, Ran::Nothing);
+            let done = execution(id).await;
+            assert_eq!((&done["status"], &done["output"]), (&json!("cancelled"), &Value::Null));
+            cancelled += 1;
+        } else {
+            run(format!("UPDATE executions SET status = 'cancelled' WHERE id = '{id}' AND status = 'queued'")).await;
+        }
+    }
+    assert!(cancelled > 0);
+    assert_eq!(carrier.used().await, carrier.in_status("succeeded").await);
+}
+
+/// Processes of the function itself, killed at moments that nobody chooses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_executions_survive_workers_that_are_killed_again_and_again() {
+    let _turn = alone().await;
+    let aws = Aws::start().await;
+    let database = Database::get().await;
+    let carrier = Carrier::create().await;
+    let ids = carrier.ask_for(200).await;
+    let mut environment = aws.environment(database, ROLE, database.pooler());
+    environment.push(("AI_QUEUE_URL", format!("{}/ai", aws.queue_url())));
+    environment.push(("AI_DEAD_LETTER_QUEUE_URL", format!("{}/ai-dead-letters", aws.queue_url())));
+    environment.push(("REALTIME_QUEUE_URL", format!("{}/realtime", aws.queue_url())));
+    environment.push(("PROVIDER_KEYS_KMS_KEY", "none".to_owned()));
+    // So often that even an unlucky one comes to its end.
+    run(format!("UPDATE executions SET max_attempts = 100 WHERE tenant_id = '{}'", carrier.id)).await;
+    let bootstrap = Path::new(env!("CARGO_BIN_EXE_carhaul-ai-worker"));
+    let event = |ids: &[ExecutionId]| {
+        let record = |id: &ExecutionId| json!({"messageId": id, "receiptHandle": id, "body": permit(*id).to_string()});
+        json!({"Records": ids.iter().take(5).map(record).collect::<Vec<_>>()})
+    };
+    // How long one batch takes here and now, so that deaths fall anywhere within it, however busy the machine is.
+    let mut healthy = LambdaRuntime::spawn(bootstrap, environment.clone()).await.expect("it starts");
+    healthy.until_ready().await.expect("it asks for events");
+    let started = Instant::now();
+    healthy.invoke(&event(&ids)).await.expect("it answers");
+    let batch = started.elapsed();
+    healthy.kill().await;
+
+    let mut waiting = ids.clone();
+    let mut kills = 0;
+    while !waiting.is_empty() {
+        assert!(kills < 1_000, "{} are still waiting", waiting.len());
+        let mut function = LambdaRuntime::spawn(bootstrap, environment.clone()).await.expect("it starts");
+        function.until_ready().await.expect("it asks for events");
+        let event = event(&waiting);
+        let life = tokio::time::timeout(batch.mul_f64(random_fraction() * 2.0), async {
+            loop {
+                function.invoke(&event).await.expect("it answers while it lives");
+            }
+        });
+        assert!(life.await.is_err());
+        function.kill().await;
+        kills += 1;
+        time_passes().await;
+        let open = "status IN ('queued', 'running')";
+        let open = format!("SELECT jsonb_agg(id) FROM executions WHERE tenant_id = '{}' AND {open}", carrier.id);
+        let open = one(open).await;
+        waiting.retain(|id| open.as_array().is_some_and(|open| open.contains(&json!(id))));
+    }
+    assert!(kills > 20, "only {kills} workers were killed");
+    println!("{kills} workers were killed");
+    assert_eq!(carrier.in_status("succeeded").await, json!(200));
+    let begun = one(format!("SELECT sum(attempt) FROM executions WHERE tenant_id = '{}'", carrier.id)).await;
+    println!("{begun} attempts of 200 executions");
+    let booked = format!(
+        "SELECT jsonb_agg(jsonb_build_array(skill, succeeded, failed, cost)) FROM ai_usage WHERE tenant_id = '{}'",
+        carrier.id
+    );
+    assert_eq!(one(booked).await, json!([["extract_order", 200, 0, 0.0]]));
+    assert_eq!(carrier.used().await, json!(200));
+    let told = format!(
+        "SELECT count(*) FROM tenant_events WHERE tenant_id = '{}' AND type = 'execution.succeeded'",
+        carrier.id
+    );
+    assert_eq!(one(told).await, json!(200));
+}

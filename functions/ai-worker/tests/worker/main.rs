@@ -1,0 +1,9 @@
+//! Executions as the worker runs them: through its own code, as its own database role, behind the pooler, with another
+//! carrier looking on.
+
+mod claims;
+mod deaths;
+mod kinds;
+mod letters;
+mod models;
+mod support;
