@@ -40,6 +40,8 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "drivers", description = "Drivers"),
         (name = "orders", description = "The dispatch list: orders, their vehicles, and what happens to them"),
         (name = "billing", description = "What the carrier has bought, and the pages where it pays"),
+        (name = "skills", description = "What AI can be asked: the catalogue, and the carrier's own"),
+        (name = "executions", description = "Skills at work, and what people make of their proposals"),
         (name = "lookups", description = "The carrier's own words: statuses, tags, categories, reasons"),
         (name = "events", description = "What has changed"),
         (name = "meta", description = "The service about itself"),
@@ -58,6 +60,7 @@ const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/acc
 pub fn document() -> Value {
     let mut api = Base::openapi();
     api.merge(routes::all().document());
+    api.merge(carhaul_ai_dispatch::routes::all().document());
     let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
     schemas::tidy(&mut document);
     document["components"]["securitySchemes"] = json!({

@@ -14,6 +14,7 @@ mod meta;
 pub(crate) mod orders;
 mod provider_keys;
 mod realtime;
+mod skills;
 mod tenants;
 mod trailers;
 mod trucks;
@@ -21,11 +22,8 @@ mod trucks;
 use crate::router::Routes;
 use carhaul_core::base::error::Result;
 use carhaul_http::answer::Answer;
-use carhaul_http::problem::Failure;
+pub use carhaul_http::router::Outcome;
 use serde::Serialize;
-
-/// What every handler returns.
-pub type Outcome = Result<Answer, Failure>;
 
 pub fn all() -> Routes {
     Routes::new()
@@ -43,6 +41,7 @@ pub fn all() -> Routes {
         .merge(orders::router())
         .merge(provider_keys::router())
         .merge(realtime::router())
+        .merge(skills::router())
         .merge(tenants::router())
         .merge(trailers::router())
         .merge(trucks::router())

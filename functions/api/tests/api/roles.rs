@@ -20,7 +20,7 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
     let carrier = app.carrier().await;
     let tag = |n: usize| json!({"name": format!("Tag {n}"), "color": "#000000"});
     let truck = |n: usize| json!({"unit_number": format!("T-{n}"), "capacity": 1});
-    let operations: [Operation; 18] = [
+    let operations: [Operation; 21] = [
         (ALL, "GET", "/v1/tenant", |_| Value::Null),
         (ALL, "GET", "/v1/tags", |_| Value::Null),
         (ALL, "GET", "/v1/events", |_| Value::Null),
@@ -34,6 +34,9 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
         (OFFICE, "POST", "/v1/tags", tag),
         (DISPATCH, "POST", "/v1/trucks", truck),
         (DISPATCH, "POST", "/v1/drivers", |_| json!({"name": "Sam"})),
+        (OFFICE, "GET", "/v1/skills", |_| Value::Null),
+        (OFFICE, "POST", "/v1/executions", |_| json!({"skill": "extract_order", "input": {"text": "a tender"}})),
+        (MANAGEMENT, "POST", "/v1/skills", |n| json!({"name": format!("Skill {n}"), "based_on": "extract_order"})),
         (MANAGEMENT, "PATCH", "/v1/tenant", |_| json!({"name": "Ours"})),
         (MANAGEMENT, "GET", "/v1/api-keys", |_| Value::Null),
         (MANAGEMENT, "GET", "/v1/billing", |_| Value::Null),

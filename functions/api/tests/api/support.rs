@@ -11,6 +11,8 @@ use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::payments::{Access, Payments};
 use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::billing::stripe::client::{Patience, Stripe};
+use carhaul_core::executions::ExecutionId;
+use carhaul_core::executions::run::Runner;
 use carhaul_core::identity::tokens::TokenVerifier;
 use carhaul_core::platform::config::{Environment, OidcConfig, ProvidersConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
@@ -19,7 +21,8 @@ use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secret;
 use carhaul_core::provider_keys::Vault;
 use carhaul_core::providers::Providers;
-use carhaul_testkit::{AUDIENCE, Database, Issuer, Kms, ModelServer, StripeServer, TokenBuilder};
+use carhaul_testkit::{AUDIENCE, Aws, Database, Issuer, Kms, ModelServer, StripeServer, TokenBuilder};
+use chrono::TimeDelta;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
@@ -30,10 +33,12 @@ use uuid::Uuid;
 
 pub const ORIGIN: &str = "https://app.example.com";
 
-/// One instance of the function, as Lambda would run it: one connection, one request at a time.
+/// One instance of each function that serves the document, as Lambda would run it: one connection, one request at a time.
 #[derive(Clone)]
 pub struct Instance {
     router: Router,
+    /// What the gateway sends to the function `ai-dispatch`.
+    executions: Router,
     verifier: TokenVerifier,
 }
 
@@ -63,13 +68,26 @@ impl Instance {
 
     pub fn with_peers(options: PgConnectOptions, verifier: TokenVerifier, peers: Peers, clock: Clock) -> Self {
         let Peers { payments, vault, queue } = peers;
+        let nudges = carhaul_ai_dispatch::app::Nudges(queue.clone());
         let realtime = Realtime { url: "wss://realtime.example.com/live".into(), queue };
+        let dispatch = carhaul_ai_dispatch::app::App {
+            db: Db::with_options(options.clone()),
+            verifier: verifier.clone(),
+            queue: Queue::with_client("http://127.0.0.1:9/000000000000/ai", Aws::nobody()),
+            nudges,
+            clock: clock.clone(),
+            environment: "local",
+        };
         let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, vault, clock, realtime };
-        Self { router: app::service(app, &[ORIGIN.to_owned()]), verifier }
+        let origins = [ORIGIN.to_owned()];
+        let executions = carhaul_ai_dispatch::app::service(dispatch, &origins);
+        Self { router: app::service(app, &origins), executions, verifier }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.expect("the router answers everything");
+        let is_execution = request.uri().path().starts_with("/v1/executions");
+        let router = if is_execution { &self.executions } else { &self.router };
+        let response = router.clone().oneshot(request).await.expect("the router answers everything");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("a body is whole");
         let text = String::from_utf8(bytes.to_vec()).expect("a body is UTF-8");
@@ -235,6 +253,23 @@ impl TestApp {
     /// For setting the scene and for looking behind it, never for what is tested.
     pub async fn superuser(&self) -> PgConnection {
         self.database.direct().connect().await.expect("the database is up")
+    }
+
+    /// Lets the worker run an execution, with the rules that need no model.
+    pub async fn run_execution(&self, id: &str) {
+        let clock = Clock::system();
+        let db = Db::with_options(self.database.options("carhaul_ai"));
+        let runner = Runner { db, vault: vault_of(&self.models, &self.kms, true), clock: clock.clone() };
+        let permit = ExecutionId(id.parse().expect("an id is a UUID"));
+        let waits = format!("SELECT count(*) FROM executions WHERE id = '{id}' AND status IN ('queued', 'running')");
+        for _ in 0..500 {
+            if self.count(&waits).await == 0 {
+                return;
+            }
+            // It may be the turn of another test's carrier.
+            runner.run(permit, clock.now() + TimeDelta::seconds(60)).await.expect("the database is up");
+        }
+        panic!("the execution {id} was never run");
     }
 
     pub async fn run(&self, sql: &str) {

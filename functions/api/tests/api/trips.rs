@@ -175,6 +175,43 @@ async fn an_order_is_listed_and_read_in_one_trip_and_moved_in_three() {
 }
 
 #[tokio::test]
+async fn an_execution_is_accepted_and_decided_in_three_trips_and_fifty_are_listed_in_one() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let counted = Counted::new(&app, &owner).await;
+    let wanted = || json!({"skill": "extract_order", "input": {"text": "Load ID: LB-1"}});
+    let customer = orders::create_customer(&owner).await;
+    let stop = |zone: &str| json!({"city": "Here", "state": "KY", "time_zone": zone, "from": "2030-03-09T09:00:00Z", "to": "2030-03-09T17:00:00Z"});
+    let changes = json!({"allow_duplicates": true, "changes": {
+        "customer_id": customer, "transport_type": "open",
+        "pickup": stop("America/New_York"), "delivery": stop("America/Chicago")
+    }});
+    counted.warm(Method::GET, "/v1/executions", &[], Value::Null).await.expect(200);
+    for measured in [false, true] {
+        let trips = counted.trips(202, Method::POST, "/v1/executions", &[], wanted()).await;
+        assert!(!measured || trips == 3, "create: {trips} trips");
+        for (action, body) in
+            [("cancel", json!({})), ("approve", json!({})), ("reject", json!({})), ("apply", changes.clone())]
+        {
+            let id = id(&owner.post("/v1/executions", wanted()).await.expect(202));
+            if action == "cancel" {
+                app.run(&format!("UPDATE executions SET status = 'queued', review = NULL, due_at = now() + interval '1 hour' WHERE id = '{id}'")).await;
+            } else {
+                app.run_execution(&id).await;
+            }
+            let path = format!("/v1/executions/{id}/{action}");
+            let trips = counted.trips(200, Method::POST, &path, &[], body).await;
+            assert!(!measured || trips == 3, "{action}: {trips} trips");
+        }
+    }
+    let batch = json!({"executions": vec![wanted(); 50]});
+    owner.post("/v1/executions/batch", batch).await.expect(202);
+    assert_eq!(ids(&owner.get("/v1/executions").await.expect(200)).len(), 50);
+    counted.warm(Method::GET, "/v1/executions", &[], Value::Null).await.expect(200);
+    assert_eq!(counted.get("/v1/executions").await, 1);
+}
+
+#[tokio::test]
 async fn twenty_orders_are_moved_at_once_in_the_trips_of_one() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
@@ -209,6 +246,10 @@ async fn whatever_else_is_read_is_one_trip() {
         "/v1/invitations",
         "/v1/api-keys",
         "/v1/provider-keys",
+        "/v1/skills",
+        "/v1/skills/extract_order",
+        "/v1/skills/extract_order/versions",
+        "/v1/executions",
         "/v1/events",
         "/v1/notification-preferences",
         "/v1/number-sequences",

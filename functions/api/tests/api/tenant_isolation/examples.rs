@@ -36,6 +36,8 @@ impl Example {
 
 /// Query parameters that name a thing of the carrier, as operation, parameter, and where such things come from.
 pub const FILTERS: &[(&str, &str, &str)] = &[
+    ("list_executions", "batch", "batches"),
+    ("list_executions", "skill", "skills"),
     ("list_orders", "customer", "customers"),
     ("list_orders", "custom_status", "custom-statuses"),
     ("list_orders", "dispatcher", "members"),
@@ -145,6 +147,38 @@ pub fn examples() -> Vec<Example> {
         nothing("get_driver"),
         Example::new("update_driver", json!({"notes": "$word", "user_id": "$newcomers"})),
         nothing("delete_driver"),
+        // Skills and what they are run on.
+        nothing("list_skills"),
+        Example::new("create_skill", json!({"name": "$word", "based_on": "extract_order"})),
+        nothing("get_skill"),
+        Example::new("update_skill", json!({"description": "$word"})),
+        nothing("delete_skill"),
+        nothing("list_skill_versions"),
+        nothing("get_skill_version"),
+        Example::new("test_skill", json!({"input": {"text": "$word"}})),
+        nothing("list_executions"),
+        Example::new("create_execution", json!({"skill": "$skills", "input": {"text": "Load ID: $word"}})),
+        Example::new(
+            "create_execution_batch",
+            json!({"executions": [{"skill": "$skills", "input": {"text": "$word"}}]}),
+        ),
+        nothing("get_execution"),
+        empty("cancel_execution"),
+        empty("approve_execution"),
+        empty("reject_execution"),
+        Example::new(
+            "apply_execution",
+            json!({"changes": {
+                "customer_id": "$customers", "transport_type": "open",
+                "pickup": {"location_id": "$locations", "from": "2030-03-09T09:00:00Z", "to": "2030-03-09T17:00:00Z"},
+                "delivery": {"location_id": "$locations", "from": "2030-03-12T09:00:00Z", "to": "2030-03-12T17:00:00Z"}
+            }}),
+        ),
+        // Of a match.
+        Example::new(
+            "apply_execution",
+            json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers"}),
+        ),
         // Orders.
         nothing("list_orders").query("include=vehicles&include=tags&include=customer&include=driver&include=counts"),
         Example::new(

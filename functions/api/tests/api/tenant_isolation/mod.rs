@@ -248,18 +248,24 @@ async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
 async fn ids_of_another_carrier_name_nothing_in_any_path_or_body() {
     let stripe = StripeServer::start().await;
     let app = TestApp::selling(&stripe).await;
-    let (victim, shared) = (Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await);
+    let (victim, mut shared) = (Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await);
     let before = rows_of(&app, &victim).await;
     let known = cases();
     for case in &known {
         for example in case.examples.iter().filter(|_| !case.operation.is_open) {
-            let own = if case.spoils() { Some(Scene::set(&app, &stripe).await) } else { None };
-            let rival = own.as_ref().unwrap_or(&shared);
+            let mut own = if case.spoils() { Some(Scene::set(&app, &stripe).await) } else { None };
+            let rival = own.as_mut().unwrap_or(&mut shared);
             for operation in example.after {
                 let earlier =
                     known.iter().find(|case| case.operation.id == *operation).expect("an operation by its name");
                 let reply = rival.send(&earlier.operation, &earlier.examples[0]).await;
                 assert!(succeeded(&reply), "{operation} before {}: {}", example.operation, reply.text);
+            }
+            if case.operation.id == "cancel_execution" {
+                rival.unfinish_execution(&app).await;
+            }
+            if example.body.get("driver_id").is_some() && case.operation.id == "apply_execution" {
+                rival.match_drivers(&app).await;
             }
             refuses_foreign_paths(&victim, rival, &case.operation, example).await;
             refuses_foreign_members(&victim, rival, &case.operation, example).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use carhaul_testkit::StripeServer;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::document::Operation;
@@ -12,7 +12,7 @@ use super::examples::{Example, examples};
 use crate::support::{Carrier, Client, Reply, TestApp, id};
 
 /// What `create` makes of it, in an order in which everything exists that the next one names.
-const COLLECTIONS: [(&str, &str); 13] = [
+const COLLECTIONS: [(&str, &str); 15] = [
     ("customers", "create_customer"),
     ("locations", "create_location"),
     ("trucks", "create_truck"),
@@ -26,6 +26,8 @@ const COLLECTIONS: [(&str, &str); 13] = [
     ("api-keys", "create_api_key"),
     ("provider-keys", "create_provider_key"),
     ("orders", "create_order"),
+    ("skills", "create_skill"),
+    ("executions", "create_execution"),
 ];
 
 pub struct Scene {
@@ -50,6 +52,7 @@ impl Scene {
                 scene.add_member(app, "newcomers", "driver").await;
             }
         }
+        scene.finish_executions(app).await;
         scene
     }
 
@@ -76,6 +79,7 @@ impl Scene {
         }
         scene.finish_orders(app).await;
         scene.subscribe(app, stripe).await;
+        scene.finish_executions(app).await;
         scene.add_member(app, "newcomers", "driver").await;
         scene
     }
@@ -133,7 +137,8 @@ impl Scene {
     async fn create(&mut self, collection: &str, operation: &str) {
         let example = examples().into_iter().find(|it| it.operation == operation).expect("it has an example");
         let body = self.fill(&example.body, |at| self.id(at));
-        let row = self.owner().post(&format!("/v1/{collection}"), body).await.expect(201);
+        let row = self.owner().post(&format!("/v1/{collection}"), body).await;
+        let row = row.expect(if collection == "executions" { 202 } else { 201 });
         self.add(collection, id(&row));
         for vehicle in row["vehicles"].as_array().into_iter().flatten() {
             self.add("vehicles", id(vehicle));
@@ -170,6 +175,36 @@ impl Scene {
         ))
         .await;
         self.secrets.push(customer);
+    }
+
+    /// Executions have a proposal, and belong to a batch.
+    async fn finish_executions(&mut self, app: &TestApp) {
+        let id = self.id("executions");
+        app.run_execution(&id).await;
+        let batch = Uuid::now_v7().to_string();
+        app.run(&format!("UPDATE executions SET batch_id = '{batch}' WHERE id = '{id}'")).await;
+        self.add("batches", batch);
+        // Every skill has a first version, which is no secret.
+        self.ids.insert("versions".to_owned(), "1".to_owned());
+    }
+
+    /// Its execution is a match of its order, which nobody drives yet.
+    pub async fn match_drivers(&mut self, app: &TestApp) {
+        let order = self.id("orders");
+        self.owner().post(&format!("/v1/orders/{order}/unassign"), json!({})).await.expect(200);
+        let body = json!({"skill": "match_driver", "input": {"order_ids": [order]}});
+        let execution = id(&self.owner().post("/v1/executions", body).await.expect(202));
+        app.run_execution(&execution).await;
+        self.add("executions", execution);
+    }
+
+    /// What only an execution that has not ended can be asked for.
+    pub async fn unfinish_execution(&self, app: &TestApp) {
+        app.run(&format!(
+            "UPDATE executions SET status = 'queued', review = NULL, due_at = now() + interval '1 day' WHERE id = '{}'",
+            self.id("executions")
+        ))
+        .await;
     }
 
     /// Orders are assigned, on a trip and in a status of the carrier's own, so that every filter finds one.
