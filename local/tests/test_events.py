@@ -2,6 +2,7 @@
 `<function>[-<case>].answer.json`, what the answer must at least contain."""
 
 import json
+import re
 
 import pytest
 
@@ -21,10 +22,16 @@ def contains(answer, expected):
     return answer == expected
 
 
+def function_of(event, outputs):
+    """The function whose name the file's begins with: `ai-dispatch-forged.json` is for AiDispatchFunction."""
+    functions = {re.sub(r"\B(?=[A-Z])", "-", key.removesuffix("FunctionName")).lower(): name
+                 for key, name in outputs.items() if key.endswith("FunctionName")}
+    return next(functions[name] for name in sorted(functions, key=len, reverse=True) if f"{event.stem}-".startswith(f"{name}-"))
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=lambda path: path.stem)
 def test_an_event_is_answered_as_written_beside_it(stack, event):
-    function = event.stem.split("-")[0].capitalize()
-    name = deploy.outputs(stack)[f"{function}FunctionName"]
+    name = function_of(event, deploy.outputs(stack))
     response = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=event.read_bytes())
     answer = json.loads(response["Payload"].read())
     expected = json.loads(event.with_suffix(".answer.json").read_text())

@@ -30,6 +30,7 @@ def secret_in_environment(function):
 @pytest.mark.parametrize("function, others", [
     ("Api", {"StripeSecret"}), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
     ("Realtime", set()),
+    ("AiDispatch", set()), ("AiWorker", set()),
 ])
 def test_a_function_reads_its_own_secrets_and_no_other(function, others):
     role = f"{function}Role"
@@ -50,7 +51,7 @@ def test_every_role_secret_is_rotated():
 
 
 def test_no_role_of_a_function_has_a_wildcard_of_its_own():
-    for role in ("ApiRole", "StripeWebhookRole", "BillingWorkerRole", "HousekeepingRole", "MigrateRole"):
+    for role in ("ApiRole", "StripeWebhookRole", "BillingWorkerRole", "AiDispatchRole", "AiWorkerRole", "HousekeepingRole", "MigrateRole"):
         for statement in statements(role):
             assert "*" not in str(statement), f"{role}: {statement}"
 
