@@ -6,6 +6,10 @@ use carhaul_core::base::error::Result;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+/// For the macro below.
+#[doc(hidden)]
+pub use utoipa_axum;
+
 use crate::answer::Answer;
 use crate::problem::Failure;
 
@@ -62,17 +66,17 @@ macro_rules! routes {
     ($($first:ident $(:: $more:ident)*),+ $(,)?) => {
         $crate::router::Route {
             serve: |router| {
-                use utoipa_axum::PathItemExt as _;
+                use $crate::router::utoipa_axum::PathItemExt as _;
                 $(
-                    let path = utoipa_axum::routes!(@path [path()] of $first $(:: $more)*);
-                    let methods = utoipa_axum::routes!(@path [methods()] of $first $(:: $more)*);
+                    let path = $crate::router::utoipa_axum::routes!(@path [path()] of $first $(:: $more)*);
+                    let methods = $crate::router::utoipa_axum::routes!(@path [methods()] of $first $(:: $more)*);
                     let router = methods.iter().fold(router, |router, method| {
                         router.route(&path, axum::routing::on(method.to_method_filter(), $first $(:: $more)*))
                     });
                 )+
                 router
             },
-            document: || utoipa_axum::routes!($($first $(:: $more)*),+),
+            document: || $crate::router::utoipa_axum::routes!($($first $(:: $more)*),+),
         }
     };
 }
