@@ -28,7 +28,8 @@ def secret_in_environment(function):
 
 
 @pytest.mark.parametrize("function, others", [
-    ("Api", {"StripeSecret"}), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
+    ("Api", {"StripeSecret"}), ("Housekeeping", {"StripeSecret"}), ("StripeWebhook", {"StripeWebhookSecret"}),
+    ("BillingWorker", {"StripeSecret"}),
     ("Realtime", set()),
 ])
 def test_a_function_reads_its_own_secrets_and_no_other(function, others):

@@ -2,8 +2,10 @@
 
 mod purge;
 mod push;
+mod reconcile;
 mod requeue;
 
 pub use purge::{Purged, purge_expired};
 pub use push::{Nudged, push_forgotten};
+pub use reconcile::{Reconciled, Reconciler};
 pub use requeue::{Requeued, requeue};

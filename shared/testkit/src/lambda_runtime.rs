@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:under-test";
 /// What the function is told that it may take, and how long a caller of [`LambdaRuntime::invoke`] waits for it.
-const INVOCATION_DEADLINE: Duration = Duration::from_secs(30);
+const INVOCATION_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One instance of a function. Ends with the value.
 pub struct LambdaRuntime {
@@ -146,6 +146,11 @@ impl LambdaRuntime {
     /// What the process has used so far, as Linux counts it; `None` once it has ended.
     pub fn usage(&self) -> Option<Usage> {
         Usage::of(self.child.id()?)
+    }
+
+    /// Kills the process (SIGKILL), whatever it is doing, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("a process of ours can be killed");
     }
 
     fn gone(&self) -> RuntimeError {
