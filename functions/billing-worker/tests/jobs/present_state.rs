@@ -162,15 +162,17 @@ async fn while_stripe_cannot_answer_the_job_fails_and_is_done_later() {
     assert_eq!(status_and_plan(&carrier).await, (json!("active"), json!("starter")));
 }
 
-/// Something in Stripe's place that answers what it is told to, whatever is asked: status, `Retry-After`, body. The last answer
-/// stays.
+/// Status, `Retry-After`, body.
+type Answer = (u16, &'static str, String);
+
+/// Something in Stripe's place that answers what it is told to, whatever is asked. The last answer stays.
 struct Scripted {
     url: String,
-    left: Arc<Mutex<Vec<(u16, &'static str, String)>>>,
+    left: Arc<Mutex<Vec<Answer>>>,
 }
 
 impl Scripted {
-    async fn start(mut answers: Vec<(u16, &'static str, String)>) -> Self {
+    async fn start(mut answers: Vec<Answer>) -> Self {
         answers.reverse();
         let left = Arc::new(Mutex::new(answers));
         let answers = Arc::clone(&left);
