@@ -110,8 +110,7 @@ app = FastAPI()
 
 @app.get("/v1/orders")
 async def list_orders(subject: str = Depends(subject), tenant_id: uuid.UUID | None = Header(None)) -> Page:
-    # The last one says which of the plan's limits on calls hold.
-    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4(), "full"]
+    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4()]
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL, arguments).fetchall()
     orders = [order(row) for row in rows if row["id"]]

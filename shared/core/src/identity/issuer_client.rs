@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::platform::http;
-
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Real key sets have a few kilobytes, real discovery documents less than ten.
 const DOCUMENT_MAX: usize = 256 * 1024;
@@ -105,6 +104,10 @@ fn parse_url(text: &str) -> Result<Url, FetchError> {
 /// Made for each fetch, of which there is one an hour: a client that was kept would hold a connection that died while the
 /// Lambda instance was frozen.
 fn client() -> Result<Client, reqwest::Error> {
-    // An issuer that moved is configured anew; following it elsewhere would let it choose whom we trust.
-    http::client().timeout(REQUEST_DEADLINE).build()
+    Client::builder()
+        .connect_timeout(CONNECT_DEADLINE)
+        .timeout(REQUEST_DEADLINE)
+        // An issuer that moved is configured anew; following it elsewhere would let it choose whom we trust.
+        .redirect(redirect::Policy::none())
+        .build()
 }
