@@ -110,7 +110,8 @@ app = FastAPI()
 
 @app.get("/v1/orders")
 async def list_orders(subject: str = Depends(subject), tenant_id: uuid.UUID | None = Header(None)) -> Page:
-    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4()]
+    # The last one says which of the plan's limits on calls hold.
+    arguments = ["user", ISSUER, subject, tenant_id, uuid.uuid4(), "full"]
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(SQL, arguments).fetchall()
     orders = [order(row) for row in rows if row["id"]]
