@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:us-east-1:000000000000:function:under-test";
 /// What the function is told that it may take, and how long a caller of [`LambdaRuntime::invoke`] waits for it.
-const INVOCATION_DEADLINE: Duration = Duration::from_secs(30);
+const INVOCATION_DEADLINE: Duration = Duration::from_secs(60);
 
 /// One instance of a function. Ends with the value.
 pub struct LambdaRuntime {

@@ -43,12 +43,27 @@ impl QueueServer {
     /// A client of this server, as a function has one.
     pub async fn queue(&self) -> Queue {
         let config = aws::config_at(&self.endpoint, Duration::from_secs(2)).await;
-        Queue::with_config(&format!("{}/000000000000/queue", self.endpoint), &config)
+        Queue::with_config(&self.url(), &config)
+    }
+
+    /// Where the API is, for `AWS_ENDPOINT_URL_SQS`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The queue's own.
+    pub fn url(&self) -> String {
+        format!("{}/000000000000/queue", self.endpoint)
     }
 
     /// The bodies of the messages, with `DelaySeconds` if they have one.
     pub fn sent(&self) -> Vec<Value> {
         lock(&self.state).sent.clone()
+    }
+
+    /// What has been sent since the last time, and is forgotten.
+    pub fn take_sent(&self) -> Vec<Value> {
+        std::mem::take(&mut lock(&self.state).sent)
     }
 
     /// No longer answers.
@@ -59,6 +74,12 @@ impl QueueServer {
     /// Answers that it is unavailable.
     pub fn fail(&self) {
         lock(&self.state).fails = true;
+    }
+
+    /// Answers again.
+    pub fn recover(&self) {
+        let mut inner = lock(&self.state);
+        (inner.hangs, inner.fails) = (false, false);
     }
 }
 
@@ -84,11 +105,23 @@ async fn take(State(state): State<Arc<Mutex<Inner>>>, body: String) -> Response 
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let request: Value = serde_json::from_str(&body).expect("SQS is spoken in JSON");
-    let mut message: Value =
-        serde_json::from_str(request["MessageBody"].as_str().unwrap_or("null")).expect("our messages are JSON");
-    if let Some(delay) = request.get("DelaySeconds") {
-        message["DelaySeconds"] = delay.clone();
+    let mut inner = lock(&state);
+    let Some(batch) = request["Entries"].as_array() else {
+        return Json(inner.keep(&request)).into_response();
+    };
+    let sent: Vec<Value> = batch.iter().map(|entry| inner.keep(entry)).collect();
+    Json(json!({"Successful": sent, "Failed": []})).into_response()
+}
+
+impl Inner {
+    /// Keeps what a request, or an entry of one, sends; gives the answer to it.
+    fn keep(&mut self, entry: &Value) -> Value {
+        let mut message: Value =
+            serde_json::from_str(entry["MessageBody"].as_str().unwrap_or("null")).expect("our messages are JSON");
+        if let Some(delay) = entry.get("DelaySeconds") {
+            message["DelaySeconds"] = delay.clone();
+        }
+        self.sent.push(message);
+        json!({"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": ""})
     }
-    lock(&state).sent.push(message);
-    Json(json!({"MessageId": "1"})).into_response()
 }
