@@ -60,13 +60,16 @@ impl Outcome {
 /// [`Error::Unavailable`] and others that may pass: the job can be done again. [`Error::Internal`] for an object that is not
 /// as Stripe's documentation says.
 pub async fn process(db: &Db, stripe: Option<&Stripe>, job: &Job) -> Result<Outcome> {
-    match job {
+    let outcome = match job {
         Job::Event { id } => process_event(db, stripe, id).await,
         Job::Subscription { id } => match stripe {
             Some(stripe) => repair(db, stripe, id).await,
             None => Ok(Outcome::Ignored),
         },
-    }
+    };
+    // Where nothing was to be done the carrier's billing would stay locked for as long as the instance sleeps.
+    db.settle().await;
+    outcome
 }
 
 #[derive(Debug, FromRow)]
@@ -400,7 +403,7 @@ fn price_list(sets: &mut ResultSets) -> Result<PriceList> {
     let terms = sets
         .next_set::<(String, i16, i16)>()?
         .into_iter()
-        .map(|(plan, rank, grace_days)| (plan, Terms { rank, grace: chrono::TimeDelta::days(grace_days.into()) }));
+        .map(|(plan, rank, grace_days)| (plan, Terms::new(rank, grace_days)));
     Ok(PriceList { plans, terms: terms.collect() })
 }
 

@@ -104,12 +104,12 @@ impl Stripe {
 
     /// A subscription as it is now; `None` if there is none of that id.
     pub async fn subscription(&self, id: &str) -> Result<Option<Value>, StripeError> {
-        self.find(&["v1", "subscriptions", id]).await
+        self.find("subscriptions", id).await
     }
 
     /// An invoice as it is now; `None` if there is none of that id.
     pub async fn invoice(&self, id: &str) -> Result<Option<Value>, StripeError> {
-        self.find(&["v1", "invoices", id]).await
+        self.find("invoices", id).await
     }
 
     /// What has happened since `created_since`, newest first; Stripe keeps events for 30 days. `starting_after` is the id of
@@ -191,11 +191,17 @@ impl Stripe {
         self.post(&["v1", "billing_portal", "sessions"], &parameters, idempotency_key).await
     }
 
-    async fn find(&self, path: &[&str]) -> Result<Option<Value>, StripeError> {
-        match self.get(path, &[]).await {
-            Err(StripeError::Refused { code: Some(code), .. }) if code == "resource_missing" => Ok(None),
-            found => found.map(Some),
+    async fn find(&self, kind: &str, id: &str) -> Result<Option<Value>, StripeError> {
+        let found: Value = match self.get(&["v1", kind, id], &[]).await {
+            Err(StripeError::Refused { code: Some(code), .. }) if code == "resource_missing" => return Ok(None),
+            found => found?,
+        };
+        // What is stored is stored under the answer's id.
+        if found["id"] != id {
+            let reason = format!("its answer to v1/{kind}/{id} is about something else");
+            return Err(StripeError::Unavailable { reason, retry_after: None });
         }
+        Ok(Some(found))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], parameters: &[(&str, &str)]) -> Result<T, StripeError> {
