@@ -16,6 +16,11 @@ pub struct Recorded {
     pub waiting: bool,
 }
 
+/// Whether Postgres takes the body: its texts have no character U+0000. Stripe's events have none either.
+pub fn is_storable(body: &RawValue) -> bool {
+    !body.get().contains("\\u0000")
+}
+
 /// Stores an event; `body` is what it was read from. One of the other mode is stored as done.
 ///
 /// # Errors

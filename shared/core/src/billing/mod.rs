@@ -13,6 +13,7 @@ pub mod overview;
 pub mod payments;
 pub mod portal;
 pub mod prices;
+pub mod reconcile;
 pub mod restriction;
 pub mod return_urls;
 pub mod standing;

@@ -25,6 +25,12 @@ pub struct Terms {
     pub grace: TimeDelta,
 }
 
+impl Terms {
+    pub fn new(rank: i16, grace_days: i16) -> Self {
+        Self { rank, grace: TimeDelta::days(grace_days.into()) }
+    }
+}
+
 impl PriceList {
     pub fn plan(&self, stripe_price_id: &str) -> Option<&str> {
         self.plans.get(stripe_price_id).map(String::as_str)

@@ -78,7 +78,7 @@ pub struct Known<'a> {
 }
 
 impl Subscription {
-    fn new(object: objects::Subscription, as_of_at: DateTime<Utc>, prices: &PriceList) -> Self {
+    pub(super) fn new(object: objects::Subscription, as_of_at: DateTime<Utc>, prices: &PriceList) -> Self {
         // Of several items the one with the highest plan; the last maximum is the first of the list.
         let known = object.items.data.iter().rev().filter_map(|item| Some((prices.plan(&item.price.id)?, item)));
         let best = known.max_by_key(|(plan, _)| prices.rank(plan)).map(|(_, item)| item);

@@ -55,9 +55,8 @@ impl Queue {
     /// As [`Queue::send`].
     pub async fn send_in(&self, delay: Duration, message: &impl Serialize) -> Result<()> {
         let body = serde_json::to_string(message).map_err(Error::internal)?;
-        let delay = i32::try_from(delay.as_secs()).ok().filter(|seconds| *seconds > 0);
         let request = self.client().await.send_message().queue_url(&*self.url).message_body(body);
-        let sent = request.set_delay_seconds(delay).send().await;
+        let sent = request.set_delay_seconds(seconds(delay)).send().await;
         sent.map(drop).map_err(|error| unavailable(&DisplayErrorContext(&error)))
     }
 
@@ -66,12 +65,22 @@ impl Queue {
     /// # Errors
     /// As [`Queue::send`], also if a single one was refused.
     pub async fn send_all<M: Serialize>(&self, messages: &[M]) -> Result<()> {
+        self.send_all_in(Duration::ZERO, messages).await
+    }
+
+    /// Sends messages as [`Queue::send_in`] sends one.
+    ///
+    /// # Errors
+    /// As [`Queue::send_all`].
+    pub async fn send_all_in<M: Serialize>(&self, delay: Duration, messages: &[M]) -> Result<()> {
+        let delay = seconds(delay);
         for batch in messages.chunks(BATCH) {
             let entries = batch.iter().enumerate().map(|(n, message)| {
                 let body = serde_json::to_string(message).map_err(Error::internal)?;
                 SendMessageBatchRequestEntry::builder()
                     .id(n.to_string())
                     .message_body(body)
+                    .set_delay_seconds(delay)
                     .build()
                     .map_err(Error::internal)
             });
@@ -99,6 +108,11 @@ impl Queue {
     async fn client(&self) -> &Client {
         self.client.get_or_init(async || Client::new(&aws::config(ATTEMPT).await)).await
     }
+}
+
+/// None for no delay.
+fn seconds(delay: Duration) -> Option<i32> {
+    i32::try_from(delay.as_secs()).ok().filter(|seconds| *seconds > 0)
 }
 
 fn unavailable(cause: &dyn std::fmt::Display) -> Error {
