@@ -1,10 +1,13 @@
 """A carrier subscribes, changes, does not pay, pays and cancels, over the API and the stand-in's pages; what it may do follows
 with the next request, for the token that its owner has had all the time."""
 
+import json
 from decimal import Decimal
 
 import pytest
 from billing import Carrier, Stripe, connect, eventually
+
+from local import deploy, ministack
 
 
 @pytest.fixture
@@ -110,6 +113,28 @@ def test_of_two_pages_of_a_carrier_only_the_last_can_be_paid_on(stack, account):
     account.act(first, "pay", expect=400)
     account.act(last, "pay")
     eventually(carrier.plan, "starter")
+
+
+def test_a_subscription_that_nobody_told_us_of_is_found_by_housekeeping(stack, account, database):
+    carrier, other = Carrier(stack), Carrier(stack)
+    account.act(checkout(carrier, "STARTER_MONTHLY"), "pay")
+    eventually(carrier.plan, "starter")
+    subscription = subscription_of(carrier, database)
+    database.execute("DELETE FROM subscriptions WHERE tenant_id = %s", [carrier.id])
+    database.execute("UPDATE tenants SET plan = 'free' WHERE id = %s", [carrier.id])
+    assert carrier.plan() == "free"
+
+    name = deploy.outputs(stack)["HousekeepingFunctionName"]
+    answer = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=b'{"task": "reconcile"}')
+    found = json.loads(answer["Payload"].read())
+    assert found["complete"] and found["subscriptions_drifting"] >= 1, found
+    # An event that may be on its way gets half a minute.
+    eventually(carrier.plan, "starter", seconds=90)
+    told = carrier.send("GET", "/v1/billing/events")["data"]
+    assert [event["stripe_object_id"] for event in told if event["outcome"] == "repaired"] == [subscription]
+    audited = "SELECT count(*) FROM audit_log WHERE tenant_id = %s AND changes ->> 'outcome' = 'repaired'"
+    assert (database_value(database, audited, carrier.id), database_value(database, audited, other.id)) == (1, 0)
+    assert other.plan() == "free"
 
 
 def database_value(database, query, *arguments):

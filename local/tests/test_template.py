@@ -28,7 +28,8 @@ def secret_in_environment(function):
 
 
 @pytest.mark.parametrize("function, others", [
-    ("Api", {"StripeSecret"}), ("Housekeeping", set()), ("StripeWebhook", {"StripeWebhookSecret"}), ("BillingWorker", {"StripeSecret"}),
+    ("Api", {"StripeSecret"}), ("Housekeeping", {"StripeSecret"}), ("StripeWebhook", {"StripeWebhookSecret"}),
+    ("BillingWorker", {"StripeSecret"}),
     ("Realtime", set()),
     ("AiDispatch", set()), ("AiWorker", set()),
 ])

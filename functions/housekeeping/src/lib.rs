@@ -3,9 +3,11 @@
 mod executions;
 mod purge;
 mod push;
+mod reconcile;
 mod requeue;
 
 pub use executions::{Tended, tend_executions};
 pub use purge::{Purged, purge_expired};
 pub use push::{Nudged, push_forgotten};
+pub use reconcile::{Reconciled, Reconciler};
 pub use requeue::{Requeued, requeue};

@@ -1,15 +1,19 @@
 //! The function `housekeeping`: runs on a schedule and answers what it has done.
 
 use carhaul_core::base::clock::Clock;
+use carhaul_core::billing::stripe::client::Stripe;
 use carhaul_core::platform::config::HousekeepingConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
+use carhaul_core::platform::secrets::Secrets;
 use carhaul_core::platform::telemetry;
-use carhaul_housekeeping::{Nudged, Purged, Requeued, Tended, purge_expired, push_forgotten, requeue, tend_executions};
-use chrono::{DateTime, TimeDelta};
+use carhaul_housekeeping::{
+    Nudged, Purged, Reconciled, Reconciler, Requeued, Tended, purge_expired, push_forgotten, requeue, tend_executions,
+};
+use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde::Deserialize;
-use serde_json::to_value;
+use serde_json::{Value, json, to_value};
 
 /// Rows of each table in one transaction: some tens of milliseconds of locks.
 const BATCH: i32 = 2_000;
@@ -29,6 +33,7 @@ enum Task {
     Requeue,
     Push,
     Executions,
+    Reconcile,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -49,6 +54,7 @@ async fn main() -> Result<(), Error> {
             Task::Executions => {
                 Box::pin(run_executions(config, db, ai_queue)).await.and_then(|done| Ok(to_value(done)?))
             }
+            Task::Reconcile => Box::pin(run_reconcile(config, db, queue, &event.context)).await,
         };
         done.inspect_err(|error| tracing::error!(%error, task = ?event.payload.task, "failed"))
     }))
@@ -93,13 +99,46 @@ async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> 
 
 async fn run(config: &HousekeepingConfig, db: &Db, context: &Context) -> Result<Purged, Error> {
     let clock = Clock::system();
-    // Time enough is left for the last batch, the answer and the log.
-    let until = DateTime::from(context.deadline()) - TimeDelta::seconds(30);
-    let purged = purge_expired(db, BATCH, &clock, until).await?;
+    let purged = purge_expired(db, BATCH, &clock, until(context)).await?;
     for (table, rows) in &purged.purged {
         let dimensions = [("Environment", config.environment.as_str()), ("Table", table)];
         telemetry::count(&clock, &dimensions, "RowsPurged", *rows);
     }
     tracing::info!(complete = purged.complete, "purged");
     Ok(purged)
+}
+
+async fn run_reconcile(config: &HousekeepingConfig, db: &Db, queue: &Queue, context: &Context) -> Result<Value, Error> {
+    let stripe = match &config.stripe {
+        // The key is read each time: it may have been put there or exchanged since.
+        Some(stripe) => Stripe::configured(stripe, &Secrets::new()).await?,
+        None => None,
+    };
+    let Some(stripe) = stripe else {
+        tracing::info!("nothing is reconciled: no key of Stripe is configured");
+        return Ok(json!({"skipped": "no key of Stripe is configured"}));
+    };
+    let clock = Clock::system();
+    let reconciler = Reconciler { db, queue, stripe: &stripe, clock: &clock, livemode: config.livemode };
+    let mut done = Reconciled::default();
+    let result = reconciler.run(until(context), &mut done).await;
+    // Also what was done before it failed.
+    if done.events_recovered > 0 {
+        let dimensions = [("Environment", config.environment.as_str())];
+        let count = i64::try_from(done.events_recovered).unwrap_or(i64::MAX);
+        telemetry::count(&clock, &dimensions, "StripeEventsRecovered", count);
+    }
+    tracing::info!(
+        events_recovered = done.events_recovered,
+        subscriptions_drifting = done.subscriptions_drifting,
+        complete = done.complete,
+        "compared with Stripe"
+    );
+    result?;
+    Ok(to_value(done)?)
+}
+
+/// When to stop: time enough is left for the last batch, the answer and the log.
+fn until(context: &Context) -> DateTime<Utc> {
+    DateTime::from(context.deadline()) - TimeDelta::seconds(30)
 }

@@ -1,0 +1,9 @@
+//! Housekeeping's tasks as its own database role.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
+
+mod process;
+mod purge;
+mod reconcile;
+mod requeue;
+mod support;

@@ -1,0 +1,78 @@
+//! The function as the process that Lambda runs.
+
+use std::path::Path;
+
+use carhaul_testkit::{Database, LambdaRuntime, QueueServer, SecretsServer, StripeFault, StripeServer};
+use serde_json::{Value, json};
+
+use crate::support::{OwnDatabase, ROLE};
+
+const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_carhaul-housekeeping");
+
+async fn instance(
+    secrets: &SecretsServer,
+    queue: &QueueServer,
+    database: &OwnDatabase,
+    stripe: Option<&StripeServer>,
+) -> LambdaRuntime {
+    let testkit = Database::get().await;
+    let mut environment = secrets.environment(testkit, ROLE, testkit.pooler());
+    environment.extend([
+        ("DATABASE_NAME", database.name.clone()),
+        ("AWS_ENDPOINT_URL_SQS", queue.endpoint().to_owned()),
+        ("BILLING_QUEUE_URL", queue.url()),
+        ("REALTIME_QUEUE_URL", queue.url()),
+        ("AI_QUEUE_URL", queue.url()),
+    ]);
+    if let Some(stripe) = stripe {
+        environment.extend([("STRIPE_SECRET", "stripe".to_owned()), ("STRIPE_API_BASE", stripe.url().to_owned())]);
+    }
+    LambdaRuntime::spawn(Path::new(BOOTSTRAP), environment).await.unwrap()
+}
+
+async fn invoke(instance: &mut LambdaRuntime, task: &str) -> Result<Value, Value> {
+    instance.invoke(&json!({"task": task})).await.unwrap().result
+}
+
+#[tokio::test]
+async fn without_a_key_of_stripe_it_says_so_and_does_nothing() {
+    let (secrets, queue) = (SecretsServer::start().await, QueueServer::start().await);
+    let (stripe, database) = (StripeServer::start().await, OwnDatabase::create().await);
+    secrets.keep("stripe", &json!({"api_key": ""}));
+    for stripe in [None, Some(&stripe)] {
+        let mut function = instance(&secrets, &queue, &database, stripe).await;
+        let skipped = json!({"skipped": "no key of Stripe is configured"});
+        assert_eq!(invoke(&mut function, "reconcile").await, Ok(skipped));
+        assert!(function.log().iter().any(|line| line.contains("no key of Stripe is configured")));
+    }
+    assert_eq!(stripe.requests(), []);
+    assert_eq!(queue.sent(), [json!(null); 0]);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn while_stripe_is_down_reconciling_fails_with_a_line_in_the_log_and_the_other_tasks_go_on() {
+    let (secrets, queue) = (SecretsServer::start().await, QueueServer::start().await);
+    let (stripe, database) = (StripeServer::start().await, OwnDatabase::create().await);
+    stripe.add_price("price_starter", 4_900, "month");
+    secrets.keep("stripe", &json!({"api_key": stripe.key()}));
+    let customer = stripe.create_customer();
+    database.carrier(&customer).await;
+    let subscription = stripe.subscribe(&customer, "price_starter");
+    let mut function = instance(&secrets, &queue, &database, Some(&stripe)).await;
+    stripe.fault(Some(StripeFault::Refuse));
+    let failed = invoke(&mut function, "reconcile").await.unwrap_err();
+    assert!(failed["errorMessage"].as_str().is_some_and(|message| message.contains("payment service")), "{failed}");
+    assert!(function.log().iter().any(|line| line.contains("Stripe is unavailable")), "{:?}", function.log());
+    assert_eq!(invoke(&mut function, "requeue").await, Ok(json!({"requeued": 0})));
+    assert_eq!(invoke(&mut function, "purge").await.unwrap()["complete"], true);
+    assert_eq!(queue.sent(), [json!(null); 0]);
+
+    stripe.fault(None);
+    let expected = json!({"events_recovered": 0, "subscriptions_drifting": 1, "complete": true});
+    assert_eq!(invoke(&mut function, "reconcile").await, Ok(expected));
+    let job = json!({"kind": "subscription", "id": subscription, "DelaySeconds": 30});
+    assert_eq!(queue.sent(), [job]);
+    assert!(function.log().iter().all(|line| !line.contains(stripe.key())), "no line tells the key");
+    database.drop().await;
+}
