@@ -2,131 +2,12 @@
 //! database role, behind the pooler, with another carrier looking on.
 
 use carhaul_core::billing::apply::{self, Outcome};
-use carhaul_core::billing::inbox;
-use carhaul_core::billing::job::Job;
-use carhaul_core::billing::stripe::event::Event;
-use carhaul_core::platform::db::Db;
+use carhaul_core::platform::db::{Db, Sql};
 use carhaul_testkit::{Database, Fault, StripeShape, TripCounter};
-use serde_json::{Value, json, value::RawValue};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row};
+use serde_json::{Value, json};
 use tokio::task::{JoinSet, LocalSet};
-use uuid::Uuid;
 
-const ROLE: &str = "carhaul_billing";
-const START: i64 = 1_790_000_000;
-
-async fn worker() -> Db {
-    Db::with_options(Database::get().await.options(ROLE))
-}
-
-async fn superuser() -> PgConnection {
-    Database::get().await.direct().connect().await.expect("the database is up")
-}
-
-async fn run(sql: String) {
-    superuser().await.execute(AssertSqlSafe(sql)).await.expect("the statement is SQL");
-}
-
-async fn one(sql: String) -> Value {
-    superuser().await.fetch_one(AssertSqlSafe(sql)).await.expect("the question is SQL").get(0)
-}
-
-/// A carrier with a customer at Stripe. Its ids at Stripe end with its own.
-struct Carrier {
-    id: Uuid,
-    suffix: String,
-}
-
-impl Carrier {
-    async fn create() -> Self {
-        let id = Uuid::now_v7();
-        let carrier = Self { id, suffix: id.simple().to_string() };
-        run(format!(
-            "INSERT INTO tenants (id, name, time_zone) VALUES ('{id}', 'Carrier', 'America/New_York'); \
-             INSERT INTO stripe_customers (tenant_id, id) VALUES ('{id}', '{}'); \
-             INSERT INTO prices (stripe_price_id, name, plan, interval, currency, amount) VALUES \
-             ('price_starter', 'STARTER_MONTHLY', 'starter', 'month', 'USD', 49), \
-             ('price_pro', 'PRO_MONTHLY', 'pro', 'month', 'USD', 149) ON CONFLICT DO NOTHING",
-            carrier.customer()
-        ))
-        .await;
-        carrier
-    }
-
-    fn name(&self, kind: &str) -> String {
-        format!("{kind}_{}", self.suffix)
-    }
-
-    fn customer(&self) -> String {
-        self.name("cus")
-    }
-
-    /// What billing knows of it, without what differs from carrier to carrier.
-    async fn state(&self) -> Value {
-        let state = one(format!(
-            "SELECT jsonb_build_object('plan', t.plan, 'plan_ends_at', t.plan_ends_at, \
-                 'subscriptions', (SELECT jsonb_agg(to_jsonb(s) - '{{id,tenant_id,version,created_at,updated_at}}'::text[] \
-                                                    ORDER BY s.stripe_id) \
-                                   FROM subscriptions s WHERE s.tenant_id = t.id), \
-                 'invoices', (SELECT jsonb_agg(to_jsonb(i) - '{{id,tenant_id,version,created_at,updated_at}}'::text[] \
-                                               ORDER BY i.stripe_id) \
-                              FROM billing_invoices i WHERE i.tenant_id = t.id)) \
-             FROM tenants t WHERE t.id = '{}'",
-            self.id
-        ))
-        .await;
-        serde_json::from_str(&state.to_string().replace(&self.suffix, "x")).expect("names are not JSON")
-    }
-}
-
-async fn record(db: &Db, event: &Value) {
-    let text = event.to_string();
-    let parsed = Event::parse(text.as_bytes()).expect("the test kit writes events as Stripe does");
-    inbox::record(db, &parsed, &RawValue::from_string(text).expect("it is JSON"), false).await.expect("it is stored");
-}
-
-fn job(event: &Value) -> Job {
-    Job::Event { id: event["id"].as_str().expect("an event has an id").to_owned() }
-}
-
-/// Stores an event and does its job.
-async fn arrive(db: &Db, event: &Value) -> Outcome {
-    record(db, event).await;
-    apply::process(db, None, &job(event)).await.expect("the job is done")
-}
-
-/// How a subscription lives: bought, paid within the same second, raised to the plan pro, past due, paid within the same second,
-/// and then what its end is.
-#[derive(Clone, Copy)]
-enum End {
-    Deleted,
-    PastDue,
-}
-
-fn life(shape: StripeShape, carrier: &Carrier, name: &str, start: i64, end: End) -> Vec<Value> {
-    let id = carrier.name(&format!("sub{name}"));
-    let event_id = |n: u8| carrier.name(&format!("evt{name}{n}"));
-    let mut object = shape.subscription(&id, &carrier.customer(), "price_starter", start);
-    let updated = "customer.subscription.updated";
-    let mut events = vec![shape.event(&event_id(1), "customer.subscription.created", start, &object)];
-    let mut update = |n: u8, at: i64, changes: &Value| shape.update(&event_id(n), updated, at, &mut object, changes);
-    events.push(update(2, start, &json!({"status": "active"})));
-    let pro = shape.other_price(&events[1]["data"]["object"], "price_pro", start);
-    events.push(update(3, start + 1000, &pro));
-    events.push(update(4, start + 2000, &json!({"status": "past_due"})));
-    events.push(update(5, start + 2000, &json!({"status": "active"})));
-    events.push(match end {
-        End::PastDue => update(6, start + 3000, &json!({"status": "past_due"})),
-        End::Deleted => {
-            let ended = json!({"status": "canceled", "ended_at": start + 3000, "canceled_at": start + 3000});
-            let mut event = update(6, start + 3000, &ended);
-            event["type"] = json!("customer.subscription.deleted");
-            event["data"].as_object_mut().expect("an event has data").remove("previous_attributes");
-            event
-        }
-    });
-    events
-}
+use crate::support::{Carrier, End, ROLE, START, arrive, effects, job, life, one, record, run, worker};
 
 /// All orders of `n` things.
 fn permutations(n: usize) -> Vec<Vec<usize>> {
@@ -251,12 +132,7 @@ async fn fifty_copies_at_once_have_one_effect() {
     let outcomes = local.run_until(copies.join_all()).await;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Applied).count(), 1, "{outcomes:?}");
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied | Outcome::Done)));
-    let effects = format!(
-        "SELECT jsonb_build_array((SELECT count(*) FROM billing_events WHERE tenant_id = '{id}'), \
-         (SELECT sum(version) FROM subscriptions WHERE tenant_id = '{id}'), (SELECT version FROM tenants WHERE id = '{id}'))",
-        id = carrier.id
-    );
-    assert_eq!(one(effects).await, json!([1, 1, 2]));
+    assert_eq!(effects(&carrier).await, json!([1, 1, 2]));
     assert_eq!(carrier.state().await["plan"], "starter");
     assert_eq!(other.state().await, before);
 }
@@ -272,7 +148,7 @@ async fn a_worker_that_dies_at_any_step_leaves_the_event_to_the_next() {
             record(&healthy, event).await;
             let wire = TripCounter::start(database.pooler()).await;
             let dying = Db::with_options(database.options_at(ROLE, &wire.host(), wire.port()));
-            let connect = |sql: &mut carhaul_core::platform::db::Sql| {
+            let connect = |sql: &mut Sql| {
                 sql.push("SELECT 1");
             };
             dying.fetch(connect).await.expect("it is connected");
@@ -353,7 +229,7 @@ async fn what_is_unknown_is_recorded_and_changes_nothing_until_it_is_known() {
     assert_eq!(carrier.state().await["plan"], "pro");
 
     // A customer of nobody, an object that we do not keep, and another account's mode.
-    let stranger = Carrier { id: Uuid::now_v7(), suffix: Uuid::now_v7().simple().to_string() };
+    let stranger = Carrier::stranger();
     let strange = &life(StripeShape::Endive, &stranger, "", START, End::PastDue)[1];
     assert_eq!(arrive(&db, strange).await, Outcome::UnknownCustomer);
     let ping = StripeShape::Endive.event(&carrier.name("evtping"), "ping", START, &json!({"object": "ping"}));
