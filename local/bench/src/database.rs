@@ -44,6 +44,19 @@ impl Database {
         Ok(database)
     }
 
+    /// A copy under a name of its own, changed by some SQL. Nobody may be connected to this one.
+    pub async fn copy(&self, name: &str, change: &'static str) -> Outcome<Self> {
+        let copy = Self { name: format!("{}_{name}", self.name), server: self.server.clone() };
+        let mut server = self.server().await?;
+        server.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", copy.name))).await?;
+        server.execute(AssertSqlSafe(format!("CREATE DATABASE {} TEMPLATE {}", copy.name, self.name))).await?;
+        server.close().await?;
+        let mut connection = copy.superuser().await?;
+        sqlx::raw_sql(change).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(copy)
+    }
+
     /// A superuser past the pooler.
     pub async fn superuser(&self) -> Outcome<PgConnection> {
         Ok(self.server.clone().database(&self.name).connect().await?)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::database::{Database, ISSUER};
+use crate::report::milliseconds;
 use crate::secrets::SecretsManager;
 use crate::settings::Settings;
 
@@ -133,9 +134,26 @@ impl Function {
         let (started, mut latencies) = (Instant::now(), Vec::new());
         while started.elapsed() < span {
             let (_, elapsed) = self.send(&request(latencies.len())).await?;
-            latencies.push(elapsed.as_secs_f64() * 1000.0);
+            latencies.push(milliseconds(elapsed));
         }
         Ok(Latencies::of(latencies))
+    }
+
+    /// Sends a request to this instance and to another by turns, so that whatever else the machine does hits both.
+    pub async fn by_turns(
+        &mut self,
+        other: &mut Self,
+        span: Duration,
+        request: &Request,
+    ) -> Outcome<(Latencies, Latencies)> {
+        let (started, mut latencies) = (Instant::now(), [Vec::new(), Vec::new()]);
+        while started.elapsed() < span {
+            for (function, latencies) in [&mut *self, &mut *other].into_iter().zip(&mut latencies) {
+                latencies.push(milliseconds(function.send(request).await?.1));
+            }
+        }
+        let [own, others] = latencies.map(Latencies::of);
+        Ok((own, others))
     }
 }
 

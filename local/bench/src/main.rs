@@ -8,6 +8,7 @@ mod fixture;
 mod function;
 mod peer;
 mod pgbench;
+mod quotas;
 mod report;
 mod row_security;
 mod rules;
@@ -48,6 +49,7 @@ async fn run(settings: &Settings) -> Outcome<usize> {
     report::step(&format!("Databases with {} and {FEW} orders", settings.orders));
     let many = Database::with_orders(settings, settings.orders).await?;
     let few = Database::with_orders(settings, FEW).await?;
+    let uncounted = quotas::uncounted(&few).await?;
     let world = World::start(settings).await?;
     let mut report = Report::new();
     let mut listener = Listener::start(settings, &world, &many, LARGEST).await?;
@@ -56,6 +58,8 @@ async fn run(settings: &Settings) -> Outcome<usize> {
     let cost = warm::against_pgbench(settings, &world, &many, &mut listener, &mut report).await?;
     report::step(&format!("List with {} and with {FEW} orders", settings.orders));
     warm::against_few_orders(settings, &world, &many, &few, &mut report).await?;
+    report::step("The plan's checks");
+    quotas::measure(settings, &world, &few, &uncounted, &mut report).await?;
     report::step("Row-level security");
     row_security::measure(settings, &many, &mut listener, &mut report).await?;
     report::step("Filters of the dispatch list");
