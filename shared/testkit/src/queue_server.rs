@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use aws_sdk_sqs::Client;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -43,7 +44,7 @@ impl QueueServer {
     /// A client of this server, as a function has one.
     pub async fn queue(&self) -> Queue {
         let config = aws::config_at(&self.endpoint, Duration::from_secs(2)).await;
-        Queue::with_config(&self.url(), &config)
+        Queue::with_client(&self.url(), Client::new(&config))
     }
 
     /// Where the API is, for `AWS_ENDPOINT_URL_SQS`.

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use carhaul_testkit::{
-    Database, Fault, LambdaRuntime, SecretsServer, StripeFault, StripeServer, StripeShape, TripCounter,
-};
+use carhaul_testkit::{Aws, Database, Fault, LambdaRuntime, StripeFault, StripeServer, StripeShape, TripCounter};
 use serde_json::{Value, json};
 
 use crate::support::{Carrier, End, ROLE, START, effects, life, one, record, waits, worker};
@@ -13,15 +11,15 @@ use crate::support::{Carrier, End, ROLE, START, effects, life, one, record, wait
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_carhaul-billing-worker");
 
 /// An instance that finds the database at this place.
-async fn instance(secrets: &SecretsServer, place: &str) -> LambdaRuntime {
+async fn instance(secrets: &Aws, place: &str) -> LambdaRuntime {
     let environment = secrets.environment(Database::get().await, ROLE, place);
     LambdaRuntime::spawn(Path::new(BOOTSTRAP), environment).await.expect("the worker starts")
 }
 
-async fn instance_with_stripe(secrets: &SecretsServer, stripe: &StripeServer) -> LambdaRuntime {
+async fn instance_with_stripe(secrets: &Aws, stripe: &StripeServer) -> LambdaRuntime {
     let database = Database::get().await;
     let mut environment = secrets.environment(database, ROLE, database.pooler());
-    secrets.keep("stripe", &json!({"api_key": stripe.key()}));
+    secrets.keep_secret("stripe", &json!({"api_key": stripe.key()}));
     environment.extend([("STRIPE_SECRET", "stripe".to_owned()), ("STRIPE_API_BASE", stripe.url().to_owned())]);
     LambdaRuntime::spawn(Path::new(BOOTSTRAP), environment).await.expect("the worker starts")
 }
@@ -68,7 +66,7 @@ async fn buyer() -> (Carrier, Value) {
 
 #[tokio::test]
 async fn a_worker_that_is_killed_at_any_step_beside_two_others_leaves_one_effect() {
-    let (database, secrets) = (Database::get().await, SecretsServer::start().await);
+    let (database, secrets) = (Database::get().await, Aws::start().await);
     let (mut one, mut two) = (instance(&secrets, database.pooler()).await, instance(&secrets, database.pooler()).await);
     // What it had sent when it died reaches the database, or does not.
     for arrives in [false, true] {
@@ -111,7 +109,7 @@ async fn a_worker_that_is_killed_at_any_step_beside_two_others_leaves_one_effect
 
 #[tokio::test]
 async fn of_ten_messages_with_three_copies_each_event_has_one_effect_and_only_what_is_no_job_fails() {
-    let (database, secrets) = (Database::get().await, SecretsServer::start().await);
+    let (database, secrets) = (Database::get().await, Aws::start().await);
     let mut worker = instance(&secrets, database.pooler()).await;
     let mut buyers = Vec::new();
     for _ in 0..4 {
@@ -141,7 +139,7 @@ async fn of_ten_messages_with_three_copies_each_event_has_one_effect_and_only_wh
 
 #[tokio::test]
 async fn when_the_database_goes_down_midway_exactly_what_was_not_done_comes_again() {
-    let (database, secrets) = (Database::get().await, SecretsServer::start().await);
+    let (database, secrets) = (Database::get().await, Aws::start().await);
     let wire = TripCounter::start(database.pooler()).await;
     let mut worker = instance(&secrets, &place(&wire)).await;
     let mut buyers = Vec::new();
@@ -179,7 +177,7 @@ async fn when_the_database_goes_down_midway_exactly_what_was_not_done_comes_agai
 
 #[tokio::test]
 async fn while_stripe_is_down_exactly_what_needs_it_comes_again() {
-    let (secrets, stripe) = (SecretsServer::start().await, StripeServer::start().await);
+    let (secrets, stripe) = (Aws::start().await, StripeServer::start().await);
     stripe.add_price("price_starter", 4_900, "month");
     let customer = stripe.create_customer();
     let carrier = Carrier::with_customer(&customer).await;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carhaul_testkit::{Database, LambdaRuntime, QueueServer, SecretsServer, StripeFault, StripeServer};
+use carhaul_testkit::{Aws, Database, LambdaRuntime, QueueServer, StripeFault, StripeServer};
 use serde_json::{Value, json};
 
 use crate::support::{OwnDatabase, ROLE};
@@ -10,7 +10,7 @@ use crate::support::{OwnDatabase, ROLE};
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_carhaul-housekeeping");
 
 async fn instance(
-    secrets: &SecretsServer,
+    secrets: &Aws,
     queue: &QueueServer,
     database: &OwnDatabase,
     stripe: Option<&StripeServer>,
@@ -36,9 +36,9 @@ async fn invoke(instance: &mut LambdaRuntime, task: &str) -> Result<Value, Value
 
 #[tokio::test]
 async fn without_a_key_of_stripe_it_says_so_and_does_nothing() {
-    let (secrets, queue) = (SecretsServer::start().await, QueueServer::start().await);
+    let (secrets, queue) = (Aws::start().await, QueueServer::start().await);
     let (stripe, database) = (StripeServer::start().await, OwnDatabase::create().await);
-    secrets.keep("stripe", &json!({"api_key": ""}));
+    secrets.keep_secret("stripe", &json!({"api_key": ""}));
     for stripe in [None, Some(&stripe)] {
         let mut function = instance(&secrets, &queue, &database, stripe).await;
         let skipped = json!({"skipped": "no key of Stripe is configured"});
@@ -52,10 +52,10 @@ async fn without_a_key_of_stripe_it_says_so_and_does_nothing() {
 
 #[tokio::test]
 async fn while_stripe_is_down_reconciling_fails_with_a_line_in_the_log_and_the_other_tasks_go_on() {
-    let (secrets, queue) = (SecretsServer::start().await, QueueServer::start().await);
+    let (secrets, queue) = (Aws::start().await, QueueServer::start().await);
     let (stripe, database) = (StripeServer::start().await, OwnDatabase::create().await);
     stripe.add_price("price_starter", 4_900, "month");
-    secrets.keep("stripe", &json!({"api_key": stripe.key()}));
+    secrets.keep_secret("stripe", &json!({"api_key": stripe.key()}));
     let customer = stripe.create_customer();
     database.carrier(&customer).await;
     let subscription = stripe.subscribe(&customer, "price_starter");

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
@@ -36,11 +35,6 @@ impl Queue {
     /// With a given client, for tests and tools.
     pub fn with_client(url: &str, client: Client) -> Self {
         Self { url: url.into(), client: Arc::new(OnceCell::new_with(Some(client))) }
-    }
-
-    /// One that is reached in a given way, for tests and tools.
-    pub fn with_config(url: &str, config: &SdkConfig) -> Self {
-        Self { url: url.into(), client: Arc::new(OnceCell::new_with(Some(Client::new(config)))) }
     }
 
     /// # Errors
