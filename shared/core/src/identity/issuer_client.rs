@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+use crate::platform::http::{self, ReadError};
+
 const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Real key sets have a few kilobytes, real discovery documents less than ten.
 const DOCUMENT_MAX: usize = 256 * 1024;
@@ -65,9 +66,11 @@ impl IssuerClient {
     }
 
     async fn fetch(&self) -> Result<(Url, Vec<serde_json::Value>), FetchError> {
-        let http = client()?;
+        // Made for each fetch, of which there is one an hour. An issuer that moved is configured anew; following it elsewhere
+        // would let it choose whom we trust.
+        let client = http::client().timeout(REQUEST_DEADLINE).build()?;
         let discovery_url = parse_url(&self.discovery_url)?;
-        let discovery: Discovery = get(&http, &discovery_url).await?;
+        let discovery: Discovery = get(&client, &discovery_url).await?;
         if self.expected_issuer.as_ref().is_some_and(|expected| *expected != discovery.issuer) {
             return Err(FetchError::OtherIssuer(discovery.issuer));
         }
@@ -76,38 +79,24 @@ impl IssuerClient {
         if discovery_url.scheme() == "https" && keys_url.scheme() != "https" {
             return Err(FetchError::BadUrl(discovery.jwks_uri));
         }
-        let document: KeySetDocument = get(&http, &keys_url).await?;
+        let document: KeySetDocument = get(&client, &keys_url).await?;
         Ok((keys_url, document.keys))
     }
 }
 
-async fn get<T: DeserializeOwned>(http: &Client, url: &Url) -> Result<T, FetchError> {
-    let mut response = http.get(url.clone()).header("accept", "application/json").send().await?;
+async fn get<T: DeserializeOwned>(client: &Client, url: &Url) -> Result<T, FetchError> {
+    let response = client.get(url.clone()).header("accept", "application/json").send().await?;
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status { url: url.clone(), status: response.status().as_u16() });
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > DOCUMENT_MAX {
-            return Err(FetchError::TooLarge { url: url.clone() });
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = http::read(response, DOCUMENT_MAX).await.map_err(|error| match error {
+        ReadError::TooLarge(_) => FetchError::TooLarge { url: url.clone() },
+        ReadError::Broken(error) => FetchError::Http(error),
+    })?;
     serde_json::from_slice(&body).map_err(|source| FetchError::NotJson { url: url.clone(), source })
 }
 
 fn parse_url(text: &str) -> Result<Url, FetchError> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     url.ok_or_else(|| FetchError::BadUrl(text.to_owned()))
-}
-
-/// Made for each fetch, of which there is one an hour: a client that was kept would hold a connection that died while the
-/// Lambda instance was frozen.
-fn client() -> Result<Client, reqwest::Error> {
-    Client::builder()
-        .connect_timeout(CONNECT_DEADLINE)
-        .timeout(REQUEST_DEADLINE)
-        // An issuer that moved is configured anew; following it elsewhere would let it choose whom we trust.
-        .redirect(redirect::Policy::none())
-        .build()
 }
