@@ -39,12 +39,12 @@ pub struct Nudges(pub Queue);
 impl App {
     pub fn from_config(config: &AiDispatchConfig, clock: Clock) -> Self {
         Self {
-            db: Db::new(config.database.clone(), config.database_secret.clone()),
+            db: Db::new(&config.function),
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
             queue: Queue::new(&config.ai_queue_url),
             nudges: Nudges(Queue::new(&config.realtime_queue_url)),
             clock,
-            environment: config.environment.as_str(),
+            environment: config.function.environment.as_str(),
         }
     }
 

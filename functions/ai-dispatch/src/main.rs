@@ -8,6 +8,6 @@ use carhaul_core::platform::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = AiDispatchConfig::from_env()?;
-    telemetry::init(&config.log_level);
+    telemetry::init(&config.function.log_level);
     lambda_http::run(app::service(App::from_config(&config, Clock::system()), &config.cors_origins)).await
 }

@@ -34,7 +34,7 @@ pub struct Worker {
 
 impl Worker {
     pub fn from_config(config: &AiWorkerConfig, clock: Clock) -> Self {
-        let db = Db::new(config.database.clone(), config.database_secret.clone());
+        let db = Db::new(&config.function);
         let providers = Providers::new(config.providers.clone(), clock.clone());
         let envelope = Envelope::new(&config.provider_keys_kms_key);
         Self {
@@ -42,7 +42,7 @@ impl Worker {
             queue: Queue::new(&config.ai_queue_url),
             dead_letters: Queue::new(&config.ai_dead_letter_queue_url),
             nudges: Queue::new(&config.realtime_queue_url),
-            environment: config.environment.as_str(),
+            environment: config.function.environment.as_str(),
         }
     }
 

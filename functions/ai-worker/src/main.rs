@@ -10,7 +10,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = AiWorkerConfig::from_env()?;
-    telemetry::init(&config.log_level);
+    telemetry::init(&config.function.log_level);
     let worker = &Worker::from_config(&config, Clock::system());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
         let until = event.context.deadline().into();

@@ -39,9 +39,12 @@ pub struct Realtime {
 impl App {
     pub fn from_config(config: &ApiConfig, clock: Clock) -> Self {
         Self {
-            db: Db::new(config.database.clone(), config.database_secret.clone()),
+            db: Db::new(&config.function),
             verifier: TokenVerifier::new(&config.oidc, clock.clone()),
-            payments: Payments::new(config.stripe.clone(), ReturnUrls::new(&config.cors_origins, config.environment)),
+            payments: Payments::new(
+                config.stripe.clone(),
+                ReturnUrls::new(&config.cors_origins, config.function.environment),
+            ),
             vault: Vault::new(
                 Providers::new(config.providers.clone(), clock.clone()),
                 Envelope::new(&config.provider_keys_kms_key),

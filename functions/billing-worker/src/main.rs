@@ -16,13 +16,8 @@ use tokio::sync::OnceCell;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = BillingWorkerConfig::from_env()?;
-    telemetry::init(&config.log_level);
-    let worker = Worker {
-        db: Db::new(config.database.clone(), config.database_secret.clone()),
-        stripe: OnceCell::new(),
-        clock: Clock::system(),
-        config,
-    };
+    telemetry::init(&config.function.log_level);
+    let worker = Worker { db: Db::new(&config.function), stripe: OnceCell::new(), clock: Clock::system(), config };
     let worker = &worker;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Batch>| {
         // Boxed, because the compiler gives up on the layout of so deep a future.
@@ -54,7 +49,7 @@ impl Worker {
             Outcome::Repaired => "BillingRepairs",
             _ => return Ok(()),
         };
-        telemetry::count(&self.clock, &[("Environment", self.config.environment.as_str())], metric, 1);
+        telemetry::count(&self.clock, &[("Environment", self.config.function.environment.as_str())], metric, 1);
         Ok(())
     }
 }

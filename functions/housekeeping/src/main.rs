@@ -39,8 +39,8 @@ enum Task {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let config = HousekeepingConfig::from_env()?;
-    telemetry::init(&config.log_level);
-    let db = Db::new(config.database.clone(), config.database_secret.clone());
+    telemetry::init(&config.function.log_level);
+    let db = Db::new(&config.function);
     let queue = Queue::new(&config.billing_queue_url);
     let nudges = Queue::new(&config.realtime_queue_url);
     let ai_queue = Queue::new(&config.ai_queue_url);
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Error> {
 async fn run_requeue(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Requeued, Error> {
     let done = requeue(db, queue).await?;
     if done.requeued > 0 {
-        let dimensions = [("Environment", config.environment.as_str())];
+        let dimensions = [("Environment", config.function.environment.as_str())];
         let count = i64::try_from(done.requeued).unwrap_or(i64::MAX);
         telemetry::count(&Clock::system(), &dimensions, "StripeEventsRequeued", count);
     }
@@ -75,7 +75,7 @@ async fn run_requeue(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Res
 async fn run_push(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Nudged, Error> {
     let done = push_forgotten(db, queue).await?;
     if done.nudged > 0 {
-        let dimensions = [("Environment", config.environment.as_str())];
+        let dimensions = [("Environment", config.function.environment.as_str())];
         let count = i64::try_from(done.nudged).unwrap_or(i64::MAX);
         telemetry::count(&Clock::system(), &dimensions, "PushesForgotten", count);
     }
@@ -85,7 +85,7 @@ async fn run_push(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result
 
 async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Tended, Error> {
     let done = tend_executions(db, queue).await?;
-    let dimensions = [("Environment", config.environment.as_str())];
+    let dimensions = [("Environment", config.function.environment.as_str())];
     if done.requeued > 0 {
         let count = i64::try_from(done.requeued).unwrap_or(i64::MAX);
         telemetry::count(&Clock::system(), &dimensions, "ExecutionsRequeued", count);
@@ -101,7 +101,7 @@ async fn run(config: &HousekeepingConfig, db: &Db, context: &Context) -> Result<
     let clock = Clock::system();
     let purged = purge_expired(db, BATCH, &clock, until(context)).await?;
     for (table, rows) in &purged.purged {
-        let dimensions = [("Environment", config.environment.as_str()), ("Table", table)];
+        let dimensions = [("Environment", config.function.environment.as_str()), ("Table", table)];
         telemetry::count(&clock, &dimensions, "RowsPurged", *rows);
     }
     tracing::info!(complete = purged.complete, "purged");
@@ -124,7 +124,7 @@ async fn run_reconcile(config: &HousekeepingConfig, db: &Db, queue: &Queue, cont
     let result = reconciler.run(until(context), &mut done).await;
     // Also what was done before it failed.
     if done.events_recovered > 0 {
-        let dimensions = [("Environment", config.environment.as_str())];
+        let dimensions = [("Environment", config.function.environment.as_str())];
         let count = i64::try_from(done.events_recovered).unwrap_or(i64::MAX);
         telemetry::count(&clock, &dimensions, "StripeEventsRecovered", count);
     }

@@ -11,9 +11,9 @@ use lambda_runtime::{LambdaEvent, service_fn};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let config = RealtimeConfig::from_env()?;
-    telemetry::init(&config.log_level);
+    telemetry::init(&config.function.log_level);
     let realtime = Realtime {
-        db: Db::new(config.database, config.database_secret),
+        db: Db::new(&config.function),
         sockets: Sockets::new(&config.endpoint),
         queue: Queue::new(&config.queue_url),
     };

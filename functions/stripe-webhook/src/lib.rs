@@ -49,11 +49,11 @@ pub struct Mode {
 impl App {
     pub fn from_config(config: &StripeWebhookConfig, clock: Clock) -> Self {
         Self {
-            db: Db::new(config.database.clone(), config.database_secret.clone()),
+            db: Db::new(&config.function),
             queue: Queue::new(&config.billing_queue_url),
             signing: Signing::in_secret(&config.webhook_secret, clock.clone()),
             clock,
-            mode: Mode { livemode: config.livemode, environment: config.environment.as_str() },
+            mode: Mode { livemode: config.livemode, environment: config.function.environment.as_str() },
         }
     }
 }

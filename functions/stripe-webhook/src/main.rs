@@ -8,6 +8,6 @@ use carhaul_stripe_webhook::{App, service};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let config = StripeWebhookConfig::from_env()?;
-    telemetry::init(&config.log_level);
+    telemetry::init(&config.function.log_level);
     lambda_http::run(service(App::from_config(&config, Clock::system()))).await
 }

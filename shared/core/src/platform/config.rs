@@ -100,13 +100,19 @@ pub struct OidcConfig {
     pub algorithms: Vec<SigningAlgorithm>,
 }
 
+/// What every function is told that works on tenants' data.
 #[derive(Debug, Clone)]
-pub struct ApiConfig {
+pub struct FunctionConfig {
     pub environment: Environment,
     pub log_level: String,
     pub database: DatabaseConfig,
     /// The secret of the role that this function logs in as.
     pub database_secret: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    pub function: FunctionConfig,
     pub oidc: OidcConfig,
     /// Origins of browsers that may call; empty for none.
     pub cors_origins: Vec<String>,
@@ -132,10 +138,7 @@ pub struct ProvidersConfig {
 
 #[derive(Debug, Clone)]
 pub struct AiDispatchConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     pub oidc: OidcConfig,
     pub cors_origins: Vec<String>,
     /// Where permits to run executions go.
@@ -145,10 +148,7 @@ pub struct AiDispatchConfig {
 
 #[derive(Debug, Clone)]
 pub struct AiWorkerConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     pub realtime_queue_url: String,
     pub ai_queue_url: String,
     /// Where the ids of executions go that failed for good.
@@ -166,10 +166,7 @@ pub struct StripeConfig {
 
 #[derive(Debug, Clone)]
 pub struct StripeWebhookConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     /// The secret with the endpoint's signing secrets.
     pub webhook_secret: String,
     /// Whether events of real money count here; those of the other mode are recorded and change nothing.
@@ -179,19 +176,13 @@ pub struct StripeWebhookConfig {
 
 #[derive(Debug, Clone)]
 pub struct BillingWorkerConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     pub stripe: Option<StripeConfig>,
 }
 
 #[derive(Debug, Clone)]
 pub struct RealtimeConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     /// The management API of the WebSocket API, with the stage: what an event names is not reachable everywhere.
     pub endpoint: String,
     pub queue_url: String,
@@ -230,10 +221,7 @@ impl FromStr for RoleSecret {
 
 #[derive(Debug, Clone)]
 pub struct HousekeepingConfig {
-    pub environment: Environment,
-    pub log_level: String,
-    pub database: DatabaseConfig,
-    pub database_secret: String,
+    pub function: FunctionConfig,
     pub stripe: Option<StripeConfig>,
     pub livemode: bool,
     pub billing_queue_url: String,
@@ -241,17 +229,38 @@ pub struct HousekeepingConfig {
     pub ai_queue_url: String,
 }
 
-impl ApiConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
+impl FunctionConfig {
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             environment: variables.required("ENVIRONMENT")?,
             log_level: variables.log_level()?,
             database: variables.database()?,
             database_secret: variables.required("DATABASE_SECRET")?,
+        })
+    }
+}
+
+macro_rules! from_env {
+    ($($config:ident)*) => {$(
+        impl $config {
+            /// # Errors
+            /// The first variable that is missing or wrong.
+            pub fn from_env() -> Result<Self, ConfigError> {
+                Self::read(&Variables(&environment))
+            }
+        }
+    )*};
+}
+
+from_env! {
+    ApiConfig RealtimeConfig AiDispatchConfig AiWorkerConfig StripeWebhookConfig BillingWorkerConfig MigrateConfig
+    HousekeepingConfig
+}
+
+impl ApiConfig {
+    fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            function: FunctionConfig::read(variables)?,
             oidc: OidcConfig::read(variables)?,
             cors_origins: variables.origins("CORS_ORIGINS")?,
             stripe: variables.stripe()?,
@@ -264,16 +273,9 @@ impl ApiConfig {
 }
 
 impl RealtimeConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
+            function: FunctionConfig::read(variables)?,
             endpoint: variables.required("REALTIME_ENDPOINT")?,
             queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
@@ -281,16 +283,9 @@ impl RealtimeConfig {
 }
 
 impl AiDispatchConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
+            function: FunctionConfig::read(variables)?,
             oidc: OidcConfig::read(variables)?,
             cors_origins: variables.origins("CORS_ORIGINS")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
@@ -300,16 +295,9 @@ impl AiDispatchConfig {
 }
 
 impl AiWorkerConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
+            function: FunctionConfig::read(variables)?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
             ai_dead_letter_queue_url: variables.required("AI_DEAD_LETTER_QUEUE_URL")?,
@@ -320,16 +308,9 @@ impl AiWorkerConfig {
 }
 
 impl StripeWebhookConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
+            function: FunctionConfig::read(variables)?,
             webhook_secret: variables.required("STRIPE_WEBHOOK_SECRET")?,
             livemode: variables.livemode()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
@@ -338,26 +319,12 @@ impl StripeWebhookConfig {
 }
 
 impl BillingWorkerConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
-            stripe: variables.stripe()?,
-        })
+        Ok(Self { function: FunctionConfig::read(variables)?, stripe: variables.stripe()? })
     }
 }
 
 impl MigrateConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             environment: variables.required("ENVIRONMENT")?,
@@ -371,16 +338,9 @@ impl MigrateConfig {
 }
 
 impl HousekeepingConfig {
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(&Variables(&environment))
-    }
-
     fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            environment: variables.required("ENVIRONMENT")?,
-            log_level: variables.log_level()?,
-            database: variables.database()?,
-            database_secret: variables.required("DATABASE_SECRET")?,
+            function: FunctionConfig::read(variables)?,
             stripe: variables.stripe()?,
             livemode: variables.livemode()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,

@@ -41,10 +41,10 @@ fn error<T>(result: Result<T, ConfigError>) -> String {
 #[test]
 fn a_complete_environment_is_read() {
     let config = read(&[], ApiConfig::read).unwrap();
-    assert_eq!(config.environment, Environment::Local);
-    assert_eq!(config.log_level, "info");
-    assert_eq!(config.database.port, 6432);
-    assert_eq!(config.database_secret, "api-secret");
+    assert_eq!(config.function.environment, Environment::Local);
+    assert_eq!(config.function.log_level, "info");
+    assert_eq!(config.function.database.port, 6432);
+    assert_eq!(config.function.database_secret, "api-secret");
     assert_eq!(config.oidc.audiences, ["carhaul", "carhaul-mobile"]);
     assert_eq!(config.oidc.discovery_url, None, "an empty variable is one that is not set");
     assert_eq!(config.oidc.algorithms, [SigningAlgorithm::Rs256]);

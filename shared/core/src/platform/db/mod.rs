@@ -31,7 +31,7 @@ pub use self::entered::Entered;
 pub use self::resource::{Assignments, Resource, push_archived};
 pub use self::system::{ResultSets, SystemTx};
 pub use self::tx::{Loaded, Tx};
-use super::config::DatabaseConfig;
+use super::config::FunctionConfig;
 use super::idempotency::IdempotencyKey;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
@@ -48,8 +48,9 @@ pub struct Db {
 }
 
 impl Db {
-    /// Connects at the first use, as the role in `secret`.
-    pub fn new(config: DatabaseConfig, secret: String) -> Self {
+    /// Connects at the first use, as the function's role.
+    pub fn new(function: &FunctionConfig) -> Self {
+        let (config, secret) = (function.database.clone(), function.database_secret.clone());
         Self { slot: Arc::new(Mutex::new(Slot::new(Source::Secret { config, secret }))) }
     }
 
