@@ -1,6 +1,7 @@
 """Stripe's events through gateway, webhook, queue and worker, signed by Stripe's own library: what is taken, what is refused, and
 that nothing is lost or done twice when secrets are rolled or a worker dies."""
 
+import base64
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from billing import Carrier, Stripe, an_event, connect, eventually, sign
 
 from local import deploy, ministack
 from local import stripe as stand_in
+from local.settings import ROOT, STACK_NAME
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,17 @@ def stored(database, event_id):
     return database.fetchone()[0]
 
 
+def invoke_in_base64(stack, body, header):
+    """The function's answer to a delivery whose body the gateway took for binary."""
+    event = json.loads((ROOT / "events" / "api-mistyped-key.json").read_text())
+    event["headers"] = {"stripe-signature": header, "content-type": "application/json"}
+    event["requestContext"]["http"] |= {"method": "POST", "path": "/webhooks/stripe"}
+    event |= {"rawPath": "/webhooks/stripe", "isBase64Encoded": True, "body": base64.b64encode(body).decode()}
+    name = f"{STACK_NAME}-stripe-webhook"
+    answer = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    return json.loads(answer["Payload"].read())
+
+
 def test_an_event_changes_the_plan_of_its_carrier_and_of_no_other(account, database, carrier):
     before, event = others(database, carrier), an_event(carrier.customer)
     assert account.deliver(event).json() == {"received": True, "id": event["id"], "duplicate": False}
@@ -63,6 +76,17 @@ def test_an_event_changes_the_plan_of_its_carrier_and_of_no_other(account, datab
     assert account.deliver(event).json()["duplicate"]
     assert told(database, carrier) == [("customer.subscription.created", "applied")]
     assert others(database, carrier) == before
+
+
+def test_the_bytes_count_also_when_the_gateway_sends_them_in_base64(stack, account, database, carrier):
+    event = an_event(carrier.customer)
+    # As nobody would write it who writes JSON anew, and with a character of several bytes.
+    body = json.dumps(event | {"note": "\u00e9t\u00e9"}, indent=3, ensure_ascii=False)
+    header = sign(body, account.secrets[0])
+    for sent, expected in ((body, 200), (body.replace("active", "trialing"), 400), (json.dumps(json.loads(body)), 400)):
+        assert invoke_in_base64(stack, sent.encode(), header)["statusCode"] == expected
+    eventually(carrier.plan, "pro")
+    assert told(database, carrier) == [("customer.subscription.created", "applied")]
 
 
 def test_what_stripe_has_not_signed_now_is_refused_and_changes_nothing(account, database, carrier):
