@@ -101,6 +101,21 @@ def an_event(customer, **changes):
     return event | changes
 
 
+def everything_told(account, database, customer):
+    """Waits until each event that Stripe has made about this customer has been applied: then nothing is on its way that could
+    still change something."""
+    about = lambda event: getattr(event.data.object, "customer", None) == customer
+    made = sorted(event.id for event in account.client.v1.events.list(params={"limit": 100}).auto_paging_iter() if about(event))
+    assert made
+    applied = "SELECT id FROM stripe_events WHERE id = ANY (%s) AND processed_at IS NOT NULL ORDER BY id"
+
+    def done():
+        database.execute(applied, [made])
+        return [event_id for (event_id,) in database.fetchall()]
+
+    eventually(done, made)
+
+
 def eventually(ask, expected, seconds=30):
     until = time.monotonic() + seconds
     while (answer := ask()) != expected and time.monotonic() < until:
