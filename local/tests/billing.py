@@ -6,9 +6,10 @@ import uuid
 
 import psycopg2
 import requests
+import sessions
 import stripe
 
-from local import postgres, users
+from local import postgres
 from local import stripe as stand_in
 
 
@@ -16,17 +17,12 @@ class Carrier:
     """A carrier with an owner of its own, who signs in once and keeps the token."""
 
     def __init__(self, stack):
-        self.session, self.url = requests.Session(), stack.url
-        self.session.headers["Authorization"] = f"Bearer {users.newcomer(stack, f'{uuid.uuid4().hex}@example.com')}"
+        self.session, self.url = sessions.newcomer(stack), stack.url
         made = self.send("POST", "/v1/tenants", json={"name": "Carrier", "time_zone": "UTC"}, expect=201)
         self.id = made["id"]
 
     def send(self, method, path, expect=200, **options):
-        answer = self.session.request(method, self.url + path, timeout=30, **options)
-        # The free plan has two requests a second.
-        while answer.status_code == 429:
-            time.sleep(int(answer.headers["retry-after"]) / 2)
-            answer = self.session.request(method, self.url + path, timeout=30, **options)
+        answer = self.session.request(method, self.url + path, **options)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 

@@ -1,7 +1,7 @@
 """Fixtures of the gateway tests: the deployed bundle at `stack`, as `make test` starts it (or `make up`, for a quick look)."""
 
 import pytest
-import requests
+from sessions import Session
 
 from local import postgres, seed, users
 from local.settings import from_environment
@@ -34,17 +34,11 @@ def demo(stack):
 def client(base_url, token):
     """`client("owner").get("/v1/me")`: a session that signs its requests as a demo user, or as nobody."""
 
-    class Client(requests.Session):
+    class Client(Session):
         def request(self, method, path, **options):
-            return super().request(method, base_url + path, timeout=options.pop("timeout", 30), **options)
+            return super().request(method, base_url + path, **options)
 
-    def sign_in(user=None):
-        session = Client()
-        if user:
-            session.headers["Authorization"] = f"Bearer {token(user)}"
-        return session
-
-    return sign_in
+    return lambda user=None: Client(token(user) if user else None)
 
 
 @pytest.fixture

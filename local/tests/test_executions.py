@@ -5,7 +5,7 @@ import time
 import uuid
 
 import pytest
-import requests
+import sessions
 
 from local import deploy, ministack, users
 
@@ -19,8 +19,7 @@ Rate: $900
 
 @pytest.fixture(scope="module")
 def owner(stack, base_url):
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {users.newcomer(stack, f'ai-{uuid.uuid4().hex[:8]}@carhaul.example')}"
+    session = sessions.newcomer(stack)
     carrier = session.post(base_url + "/v1/tenants", json={"name": "AI", "time_zone": "America/New_York"}).json()
     session.headers["Tenant-Id"] = carrier["id"]
     users.upgrade(stack, carrier["id"])

@@ -4,19 +4,18 @@ nowhere to be read again."""
 import uuid
 
 import pytest
-import requests
+import sessions
 from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from local import deploy, ministack, postgres, users
+from local import deploy, ministack, postgres
 from local.tests import models
 
 
 @pytest.fixture(scope="module")
 def owner(stack, base_url):
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {users.newcomer(stack, f'keys-{uuid.uuid4().hex[:8]}@carhaul.example')}"
+    session = sessions.newcomer(stack)
     carrier = session.post(base_url + "/v1/tenants", json={"name": "Keys", "time_zone": "UTC"}).json()
     session.headers["Tenant-Id"] = carrier["id"]
     return session

@@ -1,0 +1,30 @@
+"""HTTP as a well-behaved client of the API does it: who has asked too often waits as long as the answer says, and asks again."""
+
+import uuid
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from local import users
+
+PATIENCE = Retry(
+    total=20, connect=0, read=0, status_forcelist=[429], allowed_methods=None, respect_retry_after_header=True,
+    raise_on_status=False,
+)
+
+
+class Session(requests.Session):
+    def __init__(self, token=None):
+        super().__init__()
+        self.mount("http://", HTTPAdapter(max_retries=PATIENCE))
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method, url, **options):
+        return super().request(method, url, timeout=options.pop("timeout", 30), **options)
+
+
+def newcomer(stack):
+    """Of somebody who has never been here and has no carrier yet."""
+    return Session(users.newcomer(stack, f"{uuid.uuid4().hex}@carhaul.example"))
