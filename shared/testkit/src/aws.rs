@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
@@ -11,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
+use carhaul_core::platform::aws;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -122,6 +124,7 @@ fn client(url: &str, retries: RetryConfig) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new("testkit", "testkit", None, None, "testkit"))
+        .http_client(aws::http_client(Duration::from_secs(1)))
         .endpoint_url(url)
         .region(Region::from_static("us-east-1"))
         .retry_config(retries);

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use aws_sdk_kms::Client;
@@ -15,6 +16,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use carhaul_core::platform::aws;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -51,6 +53,7 @@ impl Kms {
         let config = aws_sdk_kms::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(Credentials::new("testkit", "testkit", None, None, "testkit"))
+            .http_client(aws::http_client(Duration::from_secs(1)))
             .endpoint_url(&self.url)
             .region(Region::from_static("us-east-1"));
         Client::from_conf(config.build())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{Credentials as AwsCredentials, Region};
@@ -9,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
+use carhaul_core::platform::aws;
 use carhaul_core::platform::secrets::Credentials;
 use carhaul_migrate::{MigrateError, Rotation, RotationRequest, Step};
 use serde_json::{Value, json};
@@ -53,6 +55,7 @@ impl Vault {
             .behavior_version_latest()
             .region(Region::new("eu-west-1"))
             .credentials_provider(AwsCredentials::new("id", "key", None, None, "test"))
+            .http_client(aws::http_client(Duration::from_secs(1)))
             .endpoint_url(url);
         Client::from_conf(config.build())
     }

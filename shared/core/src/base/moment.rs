@@ -1,7 +1,7 @@
-//! Moments as clients send them.
+//! Moments as clients send them, and get them in lists.
 
-use chrono::{DateTime, Datelike, Utc};
-use serde::{Deserialize, Deserializer, Serialize};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::__dev::ComposeSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
@@ -38,9 +38,24 @@ impl ComposeSchema for Moment {
 
 impl ToSchema for Moment {}
 
+/// For `serialize_with`, where there are many: what chrono's own serializer writes, but as one text and not digit by digit,
+/// each of which JSON would look at for characters to escape.
+pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_as_chrono_writes_them() {
+        for nanoseconds in [0, 1, 120_000_000, 123_456_000, 999_999_999] {
+            let time = DateTime::from_timestamp(1_795_000_000, nanoseconds).unwrap();
+            let written = serialize(&time, serde_json::value::Serializer).unwrap();
+            assert_eq!(written, serde_json::to_value(time).unwrap());
+        }
+    }
 
     #[test]
     fn any_offset_is_taken_and_unlikely_years_are_not() {

@@ -26,35 +26,45 @@ pub struct VerifiedToken {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Checks the claims of a token whose signature is right.
-pub(super) fn check(
-    claims: &Map<String, Value>,
-    issuer: &str,
-    audiences: &[String],
-    now: DateTime<Utc>,
-) -> Result<VerifiedToken, TokenError> {
-    if required(claims, "iss")?.as_str() != Some(issuer) {
-        return Err(TokenError::WrongIssuer);
+/// The claims of a token whose signature is right. They hold at some times and not at others.
+#[derive(Debug)]
+pub(super) struct Claims {
+    token: VerifiedToken,
+    /// The latest of what it says of its beginning.
+    starts_at: Option<DateTime<Utc>>,
+}
+
+impl Claims {
+    /// Checks all that is the same whenever it is asked.
+    pub(super) fn read(claims: &Map<String, Value>, issuer: &str, audiences: &[String]) -> Result<Self, TokenError> {
+        if required(claims, "iss")?.as_str() != Some(issuer) {
+            return Err(TokenError::WrongIssuer);
+        }
+        check_audience(claims, audiences)?;
+        let expires_at = time(claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
+        let starts_at = time(claims, "nbf")?.max(time(claims, "iat")?);
+        let subject = required(claims, "sub")?.as_str().filter(|s| is_plain_text(s, SUBJECT_MAX));
+        let token = VerifiedToken {
+            issuer: issuer.to_owned(),
+            subject: subject.ok_or(TokenError::InvalidClaim("sub"))?.to_owned(),
+            email: text(claims, "email", EMAIL_MAX),
+            email_verified: email_is_verified(claims),
+            name: text(claims, "name", NAME_MAX),
+            expires_at,
+        };
+        Ok(Self { token, starts_at })
     }
-    check_audience(claims, audiences)?;
-    let expires_at = time(claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
-    if now >= expires_at + EXPIRY_LEEWAY {
-        return Err(TokenError::Expired);
-    }
-    for start in ["nbf", "iat"] {
-        if time(claims, start)?.is_some_and(|start| start > now + START_LEEWAY) {
+
+    /// What they say, if they hold now.
+    pub(super) fn at(&self, now: DateTime<Utc>) -> Result<VerifiedToken, TokenError> {
+        if now >= self.token.expires_at + EXPIRY_LEEWAY {
+            return Err(TokenError::Expired);
+        }
+        if self.starts_at.is_some_and(|start| start > now + START_LEEWAY) {
             return Err(TokenError::NotYetValid);
         }
+        Ok(self.token.clone())
     }
-    let subject = required(claims, "sub")?.as_str().filter(|s| is_plain_text(s, SUBJECT_MAX));
-    Ok(VerifiedToken {
-        issuer: issuer.to_owned(),
-        subject: subject.ok_or(TokenError::InvalidClaim("sub"))?.to_owned(),
-        email: text(claims, "email", EMAIL_MAX),
-        email_verified: email_is_verified(claims),
-        name: text(claims, "name", NAME_MAX),
-        expires_at,
-    })
 }
 
 /// Whether `sub` can be stored and shown: 1 to 255 characters, none of them a control character (Postgres takes no NUL).

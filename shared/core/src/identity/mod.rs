@@ -7,6 +7,7 @@ pub mod bearer;
 mod claims;
 mod issuer_client;
 mod jwks;
+mod known_tokens;
 pub mod permissions;
 mod signing_key;
 mod token_error;

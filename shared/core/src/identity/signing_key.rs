@@ -3,6 +3,7 @@
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 
+use super::known_tokens::KnownTokens;
 use super::token_error::TokenError;
 use crate::platform::config::SigningAlgorithm;
 
@@ -10,6 +11,8 @@ pub(super) struct SigningKey {
     pub(super) id: String,
     algorithm: SigningAlgorithm,
     key: DecodingKey,
+    /// Tokens that this key has signed.
+    pub(super) known_tokens: KnownTokens,
 }
 
 impl SigningKey {
@@ -21,7 +24,7 @@ impl SigningKey {
         }
         let algorithm = algorithm(&jwk).filter(|algorithm| allowed.contains(algorithm))?;
         let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { id: jwk.common.key_id?, algorithm, key })
+        Some(Self { id: jwk.common.key_id?, algorithm, key, known_tokens: KnownTokens::default() })
     }
 
     /// Checks `signature` (base64url) of `message`. The header's algorithm has to be this key's: a public key is never

@@ -7,10 +7,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::claims;
 pub use super::claims::VerifiedToken;
+use super::claims::{self, Claims};
 use super::issuer_client::IssuerClient;
 use super::jwks::KeyCache;
+use super::known_tokens::Fingerprint;
 pub use super::token_error::TokenError;
 use crate::base::clock::Clock;
 use crate::platform::config::{OidcConfig, SigningAlgorithm};
@@ -64,7 +65,8 @@ impl TokenVerifier {
 
     /// Who `token` speaks for, if its signature and all it claims are right.
     ///
-    /// Nothing that it claims is read before its signature is found right.
+    /// Nothing that it claims is read before its signature is found right. That is done once for each token and key; whether
+    /// the key counts and the claims hold is checked every time.
     ///
     /// # Errors
     /// [`TokenError::IssuerUnavailable`] when that can't be told now, any other [`TokenError`] when it is no good.
@@ -75,10 +77,18 @@ impl TokenVerifier {
             .map_err(|_| TokenError::Malformed("its header is not the expected JSON"))?;
         let algorithm = header.algorithm(&self.0.algorithms)?;
         let key_id = header.kid.ok_or(TokenError::Malformed("its header names no key (`kid`)"))?;
-        self.0.keys.key(&key_id).await?.verify(algorithm, parts.message, parts.signature)?;
+        let key = self.0.keys.key(&key_id).await?;
+        let fingerprint = Fingerprint::of(token);
+        if let Some(claims) = key.known_tokens.recall(&fingerprint) {
+            return claims.at(self.0.clock.now());
+        }
+        key.verify(algorithm, parts.message, parts.signature)?;
         let claims = serde_json::from_slice(&decode(parts.claims)?)
             .map_err(|_| TokenError::Malformed("its claims are not a JSON object"))?;
-        claims::check(&claims, &self.0.issuer, &self.0.audiences, self.0.clock.now())
+        let claims = Claims::read(&claims, &self.0.issuer, &self.0.audiences)?;
+        let verified = claims.at(self.0.clock.now())?;
+        key.known_tokens.remember(fingerprint, Arc::new(claims));
+        Ok(verified)
     }
 }
 

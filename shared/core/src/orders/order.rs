@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -13,6 +13,7 @@ use super::vehicles::{self, Vehicle, VehicleId};
 use super::{BillingStatus, OrderStatus, PaymentMethod, PaymentTerm, Stop, TransportType};
 use crate::base::error::Result;
 use crate::base::ids::UserId;
+use crate::base::moment;
 use crate::base::money::Amount;
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
@@ -21,7 +22,7 @@ use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
-use crate::platform::db::{Db, Entered};
+use crate::platform::db::{Db, Entered, InOrder};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -85,7 +86,9 @@ pub struct Order {
     pub created_by: Option<Uuid>,
     /// Counts up with each change of the order or a vehicle on it; the ETag.
     pub version: i64,
+    #[serde(serialize_with = "moment::serialize")]
     pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "moment::serialize")]
     pub updated_at: DateTime<Utc>,
     /// On a single order always, in lists with `include=vehicles`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,6 +183,7 @@ const DRIVER: &str = "(SELECT json_build_object('id', d.id, 'name', d.name, 'pho
 
 impl FromRow<'_, PgRow> for Order {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let row = InOrder::new(row);
         Ok(Self {
             id: row.try_get("id")?,
             number: row.try_get("number")?,
@@ -207,7 +211,6 @@ impl FromRow<'_, PgRow> for Order {
             payment_term: row.try_get("payment_term")?,
             notes: row.try_get("notes")?,
             has_pod: row.try_get("has_pod")?,
-            is_late: row.try_get("is_late")?,
             is_inoperable: row.try_get("is_inoperable")?,
             vehicle_counts: VehicleCounts {
                 total: row.try_get("vehicle_count")?,
@@ -218,10 +221,11 @@ impl FromRow<'_, PgRow> for Order {
             version: row.try_get("version")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
-            vehicles: row.try_get::<Option<Json<_>>, _>("vehicles")?.map(|json| json.0),
-            tag_ids: row.try_get::<Option<Json<_>>, _>("tag_ids")?.map(|json| json.0),
-            customer: row.try_get::<Option<Json<_>>, _>("customer")?.map(|json| json.0),
-            driver: row.try_get::<Option<Json<_>>, _>("driver")?.map(|json| json.0),
+            is_late: row.try_get("is_late")?,
+            vehicles: row.try_get::<Option<Json<_>>>("vehicles")?.map(|json| json.0),
+            tag_ids: row.try_get::<Option<Json<_>>>("tag_ids")?.map(|json| json.0),
+            customer: row.try_get::<Option<Json<_>>>("customer")?.map(|json| json.0),
+            driver: row.try_get::<Option<Json<_>>>("driver")?.map(|json| json.0),
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::base::error::Violations;
-use crate::base::moment::Moment;
+use crate::base::moment::{self, Moment};
 use crate::base::patch::Patch;
 use crate::base::strings::{Phone, StateCode, TimeZone, Zip};
 use crate::base::text::{Name, Notes, Text};
@@ -32,8 +32,10 @@ pub struct Stop {
     #[schema(example = "America/Chicago")]
     pub time_zone: String,
     /// The window opens.
+    #[serde(serialize_with = "moment::serialize")]
     pub from: DateTime<Utc>,
     /// The window closes.
+    #[serde(serialize_with = "moment::serialize")]
     pub to: DateTime<Utc>,
     /// The local day on which the window opens.
     pub date: NaiveDate,

@@ -1,15 +1,29 @@
 //! What calls over HTTP to somebody else have in common: no redirects, bounded answers, secrets that no log shows.
 
 use std::error::Error;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, Response, redirect};
+use rustls::{ClientConfig, RootCertStore};
+
+/// The certificates that this machine trusts. Reading them is most of what a client costs, so it is done once for all.
+static TLS: LazyLock<ClientConfig> = LazyLock::new(|| {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::error!(errors = ?found.errors, "this machine trusts no certificate");
+    }
+    ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+});
 
 /// A client to configure further.
 pub fn client() -> ClientBuilder {
     Client::builder()
+        .tls_backend_preconfigured(TLS.clone())
         .connect_timeout(Duration::from_secs(2))
         // A connection that was kept while the instance was frozen is dead, and nobody says so.
         .pool_idle_timeout(Duration::from_secs(5))

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
 
 mod catalog;
+mod columns;
 mod grants;
 mod limits;
 mod plans;

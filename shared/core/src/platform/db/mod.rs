@@ -10,6 +10,7 @@
 //! be dead before anything was done is replaced and the request tried once more.
 
 mod calls;
+mod columns;
 mod connection;
 mod entered;
 mod error;
@@ -26,6 +27,7 @@ use sqlx::{Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
 
 pub use self::calls::{Calls, Counted};
+pub use self::columns::InOrder;
 use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
 pub use self::resource::{Assignments, Resource, push_archived};

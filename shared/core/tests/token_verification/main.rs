@@ -1,5 +1,7 @@
 //! The token verifier against a live issuer: what it accepts, what it survives and what it refuses (promises I1 and I2).
 
+mod known;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
