@@ -13,14 +13,21 @@ DROP INDEX orders_status;
 CREATE INDEX orders_status ON orders (tenant_id, status, id) WHERE archived_at IS NULL;
 CREATE INDEX orders_archived_status ON orders (tenant_id, status, id) WHERE archived_at IS NOT NULL;
 
--- What is open is a few percent of years of work, and lies at the far end of every sort that begins with the oldest. One
--- statement may ask for several of these states, in the order of the page.
+-- What is open is a few percent of years of work, and lies at the far end of every sort that begins with the oldest. A list
+-- may ask for several of these states, in the order of the page.
 CREATE INDEX orders_open ON orders (tenant_id, id)
+    WHERE archived_at IS NULL AND status IN ('new', 'assigned', 'picked_up', 'in_transit');
+CREATE INDEX orders_open_number ON orders (tenant_id, number)
     WHERE archived_at IS NULL AND status IN ('new', 'assigned', 'picked_up', 'in_transit');
 CREATE INDEX orders_open_pickup_date ON orders (tenant_id, pickup_date, id)
     WHERE archived_at IS NULL AND status IN ('new', 'assigned', 'picked_up', 'in_transit');
 CREATE INDEX orders_open_delivery_date ON orders (tenant_id, delivery_date, id)
     WHERE archived_at IS NULL AND status IN ('new', 'assigned', 'picked_up', 'in_transit');
+CREATE INDEX orders_open_updated_at ON orders (tenant_id, updated_at, id)
+    WHERE archived_at IS NULL AND status IN ('new', 'assigned', 'picked_up', 'in_transit');
+-- What waits for a driver, the next pickup first.
+CREATE INDEX orders_unassigned_pickup_date ON orders (tenant_id, pickup_date, id)
+    WHERE archived_at IS NULL AND driver_id IS NULL;
 
 -- Whether one order has a word: the list asks it of each order that it walks past when the word is a common one.
 DROP INDEX order_search_terms_order;

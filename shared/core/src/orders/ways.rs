@@ -57,8 +57,9 @@ impl Search {
             conditions(sql);
             self.push_words(sql);
         });
-        // A driver's own orders. The policy alone would look for them in the whole list.
-        sql.push(" AND t.driver_id = e.driver_id").push(end).push(")");
+        // A driver's own orders. The policy alone would look for them in the whole list. IS NOT NULL keeps this way shut for
+        // all others, whichever index it takes.
+        sql.push(" AND e.driver_id IS NOT NULL AND t.driver_id = e.driver_id").push(end).push(")");
         let mut push_way = |way: &str| {
             sql.push(format_args!(" UNION ALL {begin}{conditions} AND e.driver_id IS NULL{way}{end})"));
         };

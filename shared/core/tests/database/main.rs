@@ -6,6 +6,7 @@
 mod catalog;
 mod grants;
 mod limits;
+mod order_list;
 mod plans;
 mod pool;
 mod purge;
