@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use super::order::Include;
 use super::order::{IS_LATE, Order};
-use super::ways::Search;
+use super::ways::{Each, Search};
 use super::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
 use crate::base::day::Day;
 use crate::base::error::{Error, Result};
@@ -195,7 +195,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
         let search = Search::push(sql, &words);
         let in_order = format!("{} LIMIT {}", view.sort.order(), view.limit.fetch());
         sql.push("SELECT t.* FROM ").push(search.found()).push("(");
-        search.push_ways(sql, &view.include.columns(), &in_order, |sql| {
+        search.push_ways(sql, &view.include.columns(), &in_order, filter.each(view.sort), |sql| {
             push_words(sql, "t.status", filter.status.iter().map(|status| status.as_str()));
             filter.push(sql);
             if let Some(cursor) = &cursor {
@@ -207,7 +207,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
     let counts = |sql: &mut Sql| {
         let search = Search::push(sql, &words);
         sql.push("SELECT json_object_agg(s.status, (SELECT count(*) FROM (SELECT 1 FROM (");
-        search.push_ways(sql, "1", &format!(" LIMIT {COUNT_CAP}"), |sql| {
+        search.push_ways(sql, "1", &format!(" LIMIT {COUNT_CAP}"), None, |sql| {
             sql.push(" AND t.status = s.status");
             filter.push(sql);
         });
@@ -258,6 +258,15 @@ fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = &'sta
 const OPEN: [OrderStatus; 4] = [OrderStatus::New, OrderStatus::Assigned, OrderStatus::PickedUp, OrderStatus::InTransit];
 
 impl Filter {
+    /// Several drivers or customers, in an order that their indexes have.
+    fn each(&self, sort: Sort) -> Option<Each> {
+        let drivers = ("driver_id", self.driver.iter().map(|id| id.0).collect::<BTreeSet<_>>());
+        let customers = ("customer_id", self.customer.iter().map(|id| id.0).collect::<BTreeSet<_>>());
+        let several = [drivers, customers].into_iter().find(|(_, values)| values.len() > 1);
+        let (column, values) = several.filter(|_| sort.column().0.is_none())?;
+        Some(Each { column, values: values.into_iter().collect() })
+    }
+
     /// Writes every filter but the status and the words.
     fn push(&self, sql: &mut Sql) {
         sql.push(if self.archived { " AND t.archived_at IS NOT NULL" } else { " AND t.archived_at IS NULL" });

@@ -1,12 +1,21 @@
 //! The ways to the orders of a list. Which of them is short is known only when the statement runs: whose list it is, and
 //! how common the words are that are searched. So all are written, each is planned for itself, and one finds rows.
 
+use uuid::Uuid;
+
 use crate::platform::db::Sql;
 use crate::platform::search::Prefix;
 
 /// A word that more orders have is common. Up to here the orders that have it are fetched and sorted (3 us each at 100 000
 /// orders of one carrier); past it a page is full after walking at most so many orders of the list, if they are spread.
 const COMMON: usize = 2000;
+
+/// Several values of a column with an index in the order of the list: the first orders of each, merged, are a page. By
+/// `= ANY` all of their orders would be sorted for it.
+pub struct Each {
+    pub column: &'static str,
+    pub values: Vec<Uuid>,
+}
 
 /// The words that are searched, if any.
 pub struct Search {
@@ -49,25 +58,35 @@ impl Search {
     }
 
     /// Writes the orders that pass the conditions and have all the words, in a SELECT from [`Search::found`]; `end` is that
-    /// of each way.
-    pub fn push_ways(&self, sql: &mut Sql, columns: &str, end: &str, conditions: impl Fn(&mut Sql)) {
-        let begin = format!("(SELECT {columns} FROM orders t WHERE t.tenant_id = e.tenant_id");
-        sql.push(&begin);
+    /// of each way. With `each`, the orders of each of its values are read by themselves.
+    pub fn push_ways(
+        &self,
+        sql: &mut Sql,
+        columns: &str,
+        end: &str,
+        each: Option<Each>,
+        conditions: impl Fn(&mut Sql),
+    ) {
+        let begin = "FROM orders t WHERE t.tenant_id = e.tenant_id";
+        sql.push(format_args!("(SELECT {columns} {begin}"));
         let conditions = written(sql, |sql| {
             conditions(sql);
             self.push_words(sql);
         });
         // A driver's own orders. The policy alone would look for them in the whole list. IS NOT NULL keeps this way shut for
         // all others, whichever index it takes.
-        sql.push(" AND e.driver_id IS NOT NULL AND t.driver_id = e.driver_id").push(end).push(")");
-        let mut push_way = |way: &str| {
-            sql.push(format_args!(" UNION ALL {begin}{conditions} AND e.driver_id IS NULL{way}{end})"));
-        };
-        if self.ranges.is_empty() {
-            push_way("");
+        sql.push(" AND e.driver_id IS NOT NULL AND t.driver_id = e.driver_id").push(end);
+        let others = format!("{begin}{conditions} AND e.driver_id IS NULL");
+        let walked = if self.ranges.is_empty() { "" } else { " AND f.ids IS NULL" };
+        sql.push(format_args!(") UNION ALL (SELECT {columns} "));
+        if let Some(Each { column, values }) = each {
+            sql.push("FROM unnest(").push_bind(values).push(") v (id) CROSS JOIN LATERAL (SELECT t.* ");
+            sql.push(format_args!("{others}{walked} AND t.{column} = v.id{end}) t{end})"));
         } else {
-            push_way(" AND f.ids IS NULL");
-            push_way(" AND t.id = ANY (f.ids)");
+            sql.push(format_args!("{others}{walked}{end})"));
+        }
+        if !self.ranges.is_empty() {
+            sql.push(format_args!(" UNION ALL (SELECT {columns} {others} AND t.id = ANY (f.ids){end})"));
         }
     }
 

@@ -27,7 +27,7 @@ SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
     CASE WHEN n % 200 = 0 THEN 'new' WHEN n % 100 = 1 THEN 'assigned' WHEN n % 100 = 2 THEN 'picked_up'
          WHEN n % 100 = 3 THEN 'in_transit' WHEN n % 20 = 4 THEN 'cancelled' ELSE 'delivered' END,
     CASE WHEN n % 50 = 0 THEN 'unbilled' WHEN n % 50 = 1 THEN 'invoiced' WHEN n % 100 = 2 THEN 'partially_paid' ELSE 'paid' END,
-    n % 300 = 0, CASE WHEN n % 70 = 0 THEN now() END,
+    n % 300 = 0, CASE WHEN n % 70 = 0 OR n > 14000 THEN now() END,
     CASE WHEN n % 20 = 4 THEN pg_temp.nth('cancel_reason', 1) END,
     CASE WHEN n % 40 = 0 THEN pg_temp.nth('custom_status', n % 3) END,
     CASE WHEN n % 60 = 0 THEN 'enclosed' WHEN n % 90 = 1 THEN 'driveaway' ELSE 'open' END,

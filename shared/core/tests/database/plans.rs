@@ -156,7 +156,7 @@ async fn every_filter_of_the_order_list_finds_its_index() {
             "statuses",
             Filter { status: vec![OrderStatus::New, OrderStatus::InTransit], ..none() },
             &[],
-            "orders_open",
+            "status = ANY",
         )
         .await,
         order_list(
