@@ -11,6 +11,7 @@ mod payment;
 mod save;
 mod stop;
 pub mod vehicles;
+mod ways;
 mod words;
 mod write;
 

@@ -7,6 +7,7 @@ mod catalog;
 mod columns;
 mod grants;
 mod limits;
+mod order_list;
 mod plans;
 mod pool;
 mod purge;

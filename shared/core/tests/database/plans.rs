@@ -17,7 +17,7 @@ use crate::support::{Carrier, connect, none, run, superuser, texts};
 /// A carrier with many orders, beside another one; the tests only read, so a database that has them keeps them.
 static CARRIER: OnceCell<Carrier> = OnceCell::const_new();
 
-async fn carrier() -> &'static Carrier {
+pub async fn carrier() -> &'static Carrier {
     let load = || async {
         let mut superuser = superuser().await;
         let loaded =
@@ -56,7 +56,7 @@ async fn sent<F: AsyncFnOnce(Db)>(read: F) -> String {
 }
 
 /// Postgres plans anew for each value at first, then once for all values if that looks no dearer: both must be well.
-const PLANS: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
+pub const PLANS: [&str; 2] = ["force_custom_plan", "force_generic_plan"];
 
 /// Runs the statement as carhaul_api and tells how.
 async fn explain(case: &Case, mode: &str) -> String {
@@ -122,12 +122,12 @@ async fn order_list(name: &'static str, filter: Filter, arguments: &[&str], uses
 }
 
 /// The id of the `n`th thing of a kind, as many_orders.sql numbers them.
-async fn nth(kind: &str, n: u32) -> uuid::Uuid {
+pub async fn nth(kind: &str, n: u32) -> uuid::Uuid {
     let sql = format!("SELECT md5('{}{kind}{n}')::uuid::text", carrier().await.id);
     texts(&mut superuser().await, sql).await[0].parse().unwrap()
 }
 
-fn place(part: &str, text: &str) -> PlaceAndTime {
+pub fn place(part: &str, text: &str) -> PlaceAndTime {
     let text = Some(Text::parse(text).unwrap());
     match part {
         "state" => PlaceAndTime { state: text, ..Default::default() },
@@ -150,7 +150,7 @@ async fn every_filter_of_the_order_list_finds_its_index() {
     let (tag, status, dispatcher) = (nth("tag", 0).await, nth("custom_status", 1).await, nth("dispatcher", 7).await);
     let quoted = |id: uuid::Uuid| format!("'{id}'");
     let cases = vec![
-        order_list("no filter", none(), &[], "orders_pkey").await,
+        order_list("no filter", none(), &[], "orders_live").await,
         order_list("status", Filter { status: vec![OrderStatus::New], ..none() }, &[], "status =").await,
         order_list(
             "statuses",
@@ -266,13 +266,13 @@ async fn every_filter_of_the_order_list_finds_its_index() {
         )
         .await,
         order_list("has a POD", Filter { has_pod: Some(true), ..none() }, &[], "orders_has_pod").await,
-        order_list("late", Filter { late: Some(true), ..none() }, &[], "orders_late_delivery").await,
+        order_list("late", Filter { late: Some(true), ..none() }, &[], "orders_open").await,
         order_list("on hold", Filter { on_hold: Some(true), ..none() }, &[], "orders_on_hold").await,
         order_list("archived", Filter { archived: true, ..none() }, &[], "orders_archived").await,
         order_list(
             "search",
             Filter { q: Some("vin77".into()), ..none() },
-            &["'vin77'", "E'vin77\\U0010FFFF'", "'vin77'", "E'vin77\\U0010FFFF'"],
+            &["'vin77'", "E'vin77\\U0010FFFF'"],
             "term >=",
         )
         .await,
@@ -285,10 +285,10 @@ async fn every_sort_of_the_order_list_walks_an_index_from_any_page() {
     let actor = carrier().await.actor();
     let mut cases = Vec::new();
     for (name, sort, argument, uses) in [
-        ("oldest first", Sort::OldestFirst, "", "orders_pkey"),
-        ("newest first", Sort::NewestFirst, "", "orders_pkey"),
-        ("number", Sort::Number, "7000", "orders_number"),
-        ("number descending", Sort::NumberDescending, "7000", "orders_number"),
+        ("oldest first", Sort::OldestFirst, "", "orders_live"),
+        ("newest first", Sort::NewestFirst, "", "orders_live"),
+        ("number", Sort::Number, "7000", "orders_live_number"),
+        ("number descending", Sort::NumberDescending, "7000", "orders_live_number"),
         ("pickup date", Sort::PickupDate, "'2025-11-01'", "orders_pickup_date"),
         ("pickup date descending", Sort::PickupDateDescending, "'2025-11-01'", "orders_pickup_date"),
         ("delivery date", Sort::DeliveryDate, "'2025-11-01'", "orders_delivery_date"),
@@ -311,14 +311,6 @@ async fn every_sort_of_the_order_list_walks_an_index_from_any_page() {
         let after = [argument, "'019431a9-d000-7000-8000-000000000000'"];
         let arguments = after.into_iter().filter(|a| !a.is_empty()).map(str::to_owned).collect();
         cases.push(Case { name, sql: sql(&second).await, arguments, uses });
-    }
-    for case in &cases {
-        for mode in PLANS {
-            let plan = explain(case, mode).await;
-            let sorted =
-                plan.lines().any(|line| line.trim().trim_start_matches("->").trim().starts_with("Sort (actual"));
-            assert!(!sorted, "{}: {plan}", case.name);
-        }
     }
     all_are_well(cases).await;
 }
