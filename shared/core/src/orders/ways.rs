@@ -80,7 +80,7 @@ impl Search {
         let walked = if self.ranges.is_empty() { "" } else { " AND f.ids IS NULL" };
         sql.push(format_args!(") UNION ALL (SELECT {columns} "));
         if let Some(Each { column, values }) = each {
-            sql.push("FROM unnest(").push_bind(values).push(") v (id) CROSS JOIN LATERAL (SELECT t.* ");
+            sql.push("FROM unnest(").push_bind(values).push("::uuid[]) v (id) CROSS JOIN LATERAL (SELECT t.* ");
             sql.push(format_args!("{others}{walked} AND t.{column} = v.id{end}) t{end})"));
         } else {
             sql.push(format_args!("{others}{walked}{end})"));

@@ -291,8 +291,8 @@ async fn a_drivers_list_touches_only_their_own_orders() {
             for mode in PLANS {
                 let plan = explain(&mut api, mode, &sql, &entry, arguments).await;
                 let Touched { rows, .. } = touched(&plan);
-                // The customers with the word are read besides.
-                assert!(rows < 100 + 2000 * u64::from(q.is_some()), "{sort:?}, {q:?}, {mode}: {rows} rows: {plan:#}");
+                // The 2000 customers with the word are read besides, index and rows; the list has 14 000 orders.
+                assert!(rows < 100 + 4000 * u64::from(q.is_some()), "{sort:?}, {q:?}, {mode}: {rows} rows: {plan:#}");
             }
         }
     }
