@@ -18,8 +18,8 @@ pub use self::order::{DriverSummary, HistoryEntry, Order, OrderId, VehicleCounts
 pub use self::payment::{PaymentMethod, PaymentTerm};
 pub use self::stop::{NewStop, Stop, StopPatch};
 pub use self::vehicles::{NewVehicle, Vehicle, VehicleId, VehiclePatch};
-pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
 pub(crate) use self::words::words;
+pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
 pub use self::write::{NewOrder, OrderPatch, create, create_as, update};
 
 /// What one order, and so one trailer, can carry.

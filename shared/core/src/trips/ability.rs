@@ -47,9 +47,8 @@ fn aboard<'a>(stops: &[TripStop], orders: &[&'a Order]) -> Vec<Vec<&'a Order>> {
     let spans: Vec<(&Order, Option<usize>, usize)> = orders
         .iter()
         .map(|order| {
-            let delivery = stops.iter().rposition(|stop| {
-                stop.kind == TripStopKind::Delivery && stop.order_id == Some(order.id)
-            });
+            let delivery =
+                stops.iter().rposition(|stop| stop.kind == TripStopKind::Delivery && stop.order_id == Some(order.id));
             (*order, of(order, TripStopKind::Pickup), delivery.unwrap_or(stops.len()))
         })
         .collect();

@@ -126,13 +126,16 @@ fn require_complete(loaded: &Loaded) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let detail = format!("a trip that is ready has a driver, a truck and a stop, not archived; missing: {}", missing.join(", "));
+    let detail =
+        format!("a trip that is ready has a driver, a truck and a stop, not archived; missing: {}", missing.join(", "));
     Err(Error::conflict("incomplete", detail))
 }
 
 fn require_delivered(loaded: &Loaded) -> Result<()> {
-    let open = loaded.on_trip().filter(|order| !matches!(order.status, OrderStatus::Delivered | OrderStatus::Cancelled));
-    let open: Vec<String> = open.map(|order| format!("order {} is {}", order.number, order.status.as_str().replace('_', " "))).collect();
+    let open =
+        loaded.on_trip().filter(|order| !matches!(order.status, OrderStatus::Delivered | OrderStatus::Cancelled));
+    let open: Vec<String> =
+        open.map(|order| format!("order {} is {}", order.number, order.status.as_str().replace('_', " "))).collect();
     if open.is_empty() { Ok(()) } else { Err(Error::conflict("orders_not_delivered", open.join(", "))) }
 }
 

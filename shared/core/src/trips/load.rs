@@ -92,7 +92,8 @@ pub async fn begin(
     (id, version): (TripId, Option<i64>),
     named: &Named,
 ) -> Result<(Tx, Loaded)> {
-    let orders = format!("t.tenant_id = app.tenant_id() AND (t.trip_id = '{id}' OR t.id IN ({}))", list(&named.order_ids));
+    let orders =
+        format!("t.tenant_id = app.tenant_id() AND (t.trip_id = '{id}' OR t.id IN ({}))", list(&named.order_ids));
     // Locked first and read afterwards: a statement that has waited for a lock sees the row anew, and its parts as they were
     // before.
     let load = format!(
@@ -183,7 +184,8 @@ pub(super) fn orders_and_facts(rows: &[PgRow]) -> Result<(Vec<Order>, Facts)> {
     let first = rows.first().ok_or_else(|| Error::internal("nothing was loaded"))?;
     let Json(facts) = first.try_get("facts").map_err(Error::internal)?;
     let is_order = |row: &&PgRow| row.try_get::<Option<Uuid>, _>("id").is_ok_and(|id| id.is_some());
-    let orders = rows.iter().filter(is_order).map(Order::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
+    let orders =
+        rows.iter().filter(is_order).map(Order::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
     Ok((orders, facts))
 }
 

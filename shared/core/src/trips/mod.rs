@@ -4,8 +4,8 @@
 //! ([`machine`]), and is saved with the orders that move along in one statement ([`save`]). An order on a trip has the
 //! trip's driver, truck and trailer.
 
-pub mod actions;
 mod ability;
+pub mod actions;
 pub mod list;
 mod load;
 pub mod loads;

@@ -182,7 +182,9 @@ impl NewTripStop {
             (Some(of_order), None) => TripStop::as_ordered(kind, of_order),
             (None, None) => TripStop::blank(kind),
         };
-        if stop.from.is_none() && let Some(of_order) = of_order {
+        if stop.from.is_none()
+            && let Some(of_order) = of_order
+        {
             (stop.from, stop.to) = (Some(of_order.from), Some(of_order.to));
         }
         stop.order_id = self.order_id;
@@ -255,8 +257,7 @@ impl TripStopPatch {
                 *present = value;
             }
         }
-        for (patch, present) in
-            [(self.from, &mut stop.from), (self.to, &mut stop.to), (self.eta_at, &mut stop.eta_at)]
+        for (patch, present) in [(self.from, &mut stop.from), (self.to, &mut stop.to), (self.eta_at, &mut stop.eta_at)]
         {
             if let Patch::Set(value) = patch {
                 *present = time(value);
@@ -354,7 +355,11 @@ impl TripStop {
         }
         let whole = self.from.is_some() == self.to.is_some();
         violations.add_unless(whole, format!("{at}/to"), "a window has a from and a to, or neither");
-        violations.add_unless(self.from <= self.to || !whole, format!("{at}/to"), "must not be before the window opens");
+        violations.add_unless(
+            self.from <= self.to || !whole,
+            format!("{at}/to"),
+            "must not be before the window opens",
+        );
     }
 }
 

@@ -131,7 +131,12 @@ pub async fn create(
     loaded.trip.notes = new.notes.map(|notes| notes.to_string());
 
     let mut violations = Violations::default();
-    check_named(&named, &Trip { driver_id: None, truck_id: None, trailer_id: None, ..loaded.trip.clone() }, &loaded.facts, &mut violations);
+    check_named(
+        &named,
+        &Trip { driver_id: None, truck_id: None, trailer_id: None, ..loaded.trip.clone() },
+        &loaded.facts,
+        &mut violations,
+    );
     violations.into_result()?;
     let present = loads::present(&new.order_ids, &loaded)?;
     let moved = loads::join(&mut loaded, &present)?;
@@ -206,9 +211,7 @@ pub async fn update(tx: &mut Tx, mut loaded: Loaded, patch: TripPatch, now: Date
         violations.add_unless(trip.driver_id.is_some(), "/driver_id", detail.clone());
         violations.add_unless(trip.truck_id.is_some(), "/truck_id", detail);
     }
-    for (patch, miles) in
-        [(patch.loaded_miles, &mut trip.loaded_miles), (patch.empty_miles, &mut trip.empty_miles)]
-    {
+    for (patch, miles) in [(patch.loaded_miles, &mut trip.loaded_miles), (patch.empty_miles, &mut trip.empty_miles)] {
         if let Patch::Set(value) = patch {
             *miles = value.map(Whole::get);
         }
@@ -303,7 +306,8 @@ fn patched(loaded: &Loaded, stops: Vec<TripStopPatch>, violations: &mut Violatio
         patch.apply(&mut stop, places, &at, violations);
         result.push(stop);
     }
-    let lost = loaded.trip.loaded_stops().iter().any(|stop| stop.is_reached() && !result.iter().any(|it| it.id == stop.id));
+    let lost =
+        loaded.trip.loaded_stops().iter().any(|stop| stop.is_reached() && !result.iter().any(|it| it.id == stop.id));
     violations.add_unless(!lost, "/stops", "a stop that was reached stays: name it by its id");
     result
 }
@@ -349,7 +353,9 @@ pub async fn delete(tx: &mut Tx, loaded: Loaded, now: DateTime<Utc>) -> Result<O
             sql.push_bind(loaded.trip.id).push(" RETURNING t.number");
             tx.fetch_one::<(i64,)>(sql).await.map(|_| None)
         }
-        TripStatus::Planning => Err(Error::conflict("in_use", "there are orders on it: take them off, or cancel the trip")),
+        TripStatus::Planning => {
+            Err(Error::conflict("in_use", "there are orders on it: take them off, or cancel the trip"))
+        }
         status => Err(illegal(status, "cannot delete a trip")),
     }
 }

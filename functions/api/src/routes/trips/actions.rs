@@ -38,8 +38,7 @@ async fn act(
     action: &TripAction,
 ) -> Outcome {
     let seen = (id, if_match.optional()?);
-    let (mut tx, loaded) =
-        trips::begin(&app.db, actor, action.permission(), key, seen, &Named::default()).await?;
+    let (mut tx, loaded) = trips::begin(&app.db, actor, action.permission(), key, seen, &Named::default()).await?;
     let trip = actions::act(&mut tx, loaded, action, app.clock.now()).await?;
     Ok(Answer::ok(&trip)?.etag(trip.version).commit(tx).await?)
 }

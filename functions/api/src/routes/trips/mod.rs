@@ -72,8 +72,7 @@ async fn update(
     responses((status = OK, body = Trip, description = "Archived, since it is part of what happened."), (status = NO_CONTENT)))]
 async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<TripId>, if_match: IfMatch) -> Outcome {
     let seen = (id, if_match.required()?);
-    let (mut tx, loaded) =
-        trips::begin(&app.db, &actor, Action::TripsWrite, None, seen, &Named::default()).await?;
+    let (mut tx, loaded) = trips::begin(&app.db, &actor, Action::TripsWrite, None, seen, &Named::default()).await?;
     let archived = trips::delete(&mut tx, loaded, app.clock.now()).await?;
     Ok(deleted(archived)?.commit(tx).await?)
 }
@@ -118,8 +117,7 @@ async fn take_order_off(
     if_match: IfMatch,
 ) -> Outcome {
     let seen = (id, if_match.required()?);
-    let (mut tx, loaded) =
-        trips::begin(&app.db, &actor, Action::TripsWrite, None, seen, &Named::default()).await?;
+    let (mut tx, loaded) = trips::begin(&app.db, &actor, Action::TripsWrite, None, seen, &Named::default()).await?;
     loads::take_off(&mut tx, loaded, order, app.clock.now()).await?;
     Ok(Answer::no_content().commit(tx).await?)
 }
