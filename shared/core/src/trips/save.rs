@@ -84,7 +84,7 @@ fn statement(trip: &Trip, moves: &Moves, moved: &[(Order, OrderMoves)]) -> Sql {
     sql.push(if trip.number == 0 { INSERT } else { UPDATE });
     sql.push(", s AS (SELECT * FROM jsonb_populate_recordset(NULL::trip_stops, ");
     sql.push_bind(Json(stop_rows(trip))).push(")), put AS (").push(PUT_STOPS);
-    sql.push(")), stops_gone AS (DELETE FROM trip_stops WHERE tenant_id = app.tenant_id() AND trip_id = ");
+    sql.push("), stops_gone AS (DELETE FROM trip_stops WHERE tenant_id = app.tenant_id() AND trip_id = ");
     let kept: Vec<Uuid> = trip.loaded_stops().iter().map(|stop| stop.id.0).collect();
     sql.push_bind(trip.id).push(" AND id <> ALL (").push_bind(kept).push(")), trip_moved AS (");
     push_history(&mut sql, trip, moves);

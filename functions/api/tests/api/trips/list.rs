@@ -62,7 +62,7 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
 #[tokio::test]
 async fn every_sort_goes_through_all_pages_in_order() {
     let (scene, trips, _) = six().await;
-    let mut number = |trip: &Value| trip["number"].as_i64().unwrap();
+    let number = |trip: &Value| trip["number"].as_i64().unwrap();
     for (sort, key) in [
         ("created_at", "number"),
         ("number", "number"),

@@ -145,7 +145,7 @@ async fn of_two_trips_that_reach_for_one_order_one_gets_it() {
     for trip in &trips {
         let (client, path) = (scene.owner().through(&scene.app.another_instance()), path(trip, "/orders"));
         let body = these(&[&order]);
-        puts.spawn(async move { client.post_patiently(&path, "put", body).await.status.as_u16() });
+        puts.spawn(async move { client.post_patiently(&path, &path, body).await.status.as_u16() });
     }
     let mut outcomes = puts.join_all().await;
     outcomes.sort_unstable();

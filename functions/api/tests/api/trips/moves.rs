@@ -150,7 +150,8 @@ async fn drivers_see_and_record_their_own_trips_only() {
     let (order, other_order) = (scene.order().await, scene.order().await);
     let theirs = scene.trip(&[&order]).await;
     let colleague = crate::orders::create_driver(scene.owner(), None).await;
-    let body = json!({"driver_id": colleague, "truck_id": scene.truck, "order_ids": [id(&other_order)]});
+    let body = json!({"driver_id": colleague, "truck_id": scene.truck, "trailer_id": scene.trailer,
+                      "order_ids": [id(&other_order)]});
     let other = scene.owner().post("/v1/trips", body).await.expect(201);
     for trip in [&theirs, &other] {
         scene.go(trip, &["ready"]).await;

@@ -38,7 +38,8 @@ async fn a_trip_without_anything_is_a_plan_that_can_be_filled_later() {
     scene.owner().post(&path(&trip, "/orders"), json!({"order_ids": [id(&order)]})).await.expect(200);
     assert_eq!(scene.order_now(&order).await["status"], "new", "nobody drives it yet");
 
-    let change = json!({"driver_id": scene.driver, "truck_id": scene.truck, "loaded_miles": 870, "notes": "By night"});
+    let change = json!({"driver_id": scene.driver, "truck_id": scene.truck, "trailer_id": scene.trailer,
+                        "loaded_miles": 870, "notes": "By night"});
     let changed = scene.owner().patch(&path(&trip, ""), change).await.expect(200);
     assert_eq!((&changed["loaded_miles"], &changed["notes"]), (&json!(870), &json!("By night")));
     assert_eq!(changed["orders"][0]["status"], "assigned");
