@@ -14,6 +14,7 @@ from local.console import Problem, Ticker, note
 
 # How many orders end in which state, oldest first; the moves in between are made one after the other.
 ROUTE = ["assign", "pickup", "depart", "deliver"]
+TRIPS = ["complete", "start", "ready", None]
 ORDERS = [("deliver", 9), ("depart", 5), ("pickup", 5), ("assign", 8), ("cancel", 2), ("hold", 1), (None, 12)]
 
 
@@ -84,6 +85,7 @@ def _bluegrass(stack, owner):
         "drivers": owner.create("/v1/drivers", _drivers(today, members["driver"])),
     }
     _orders(owner.as_user("dispatch"), fleet, today, ORDERS)
+    _trips(owner.as_user("dispatch"), fleet, today, TRIPS)
 
 
 def _sunbelt(stack, owner):
@@ -98,6 +100,7 @@ def _sunbelt(stack, owner):
         "drivers": owner.create("/v1/drivers", _drivers(today)[:1]),
     }
     _orders(owner, fleet, today, [("assign", 2), (None, 3)])
+    _trips(owner, fleet, today, ["ready"])
 
 
 def _first_day(carrier):
@@ -162,6 +165,47 @@ def _orders(api, fleet, today, plan):
         for action in _actions(state):
             details = _details(dice, action, fleet, body, reason)
             api.post(f"/v1/orders/{order}/{action}", details, f"order-{number}-{action}")
+
+
+def _trips(api, fleet, today, plan):
+    """Each with two orders of its own, as far as the plan says."""
+    for number, state in enumerate(plan, 1):
+        orders = []
+        for serial in (100 + 10 * number + 1, 100 + 10 * number + 2):
+            body = _order(demo.dice(serial), serial, fleet, today, {"complete": "deliver", "start": "depart"}.get(state))
+            orders.append(api.post("/v1/orders", body, f"order-{serial}")["id"])
+        # The enclosed trailer stays at home; the second trip is the one of the driver who signs in.
+        unit = (number - 1) % min(2, len(fleet["trucks"]))
+        trip = api.post("/v1/trips", {
+            "driver_id": fleet["drivers"][number % len(fleet["drivers"])], "truck_id": fleet["trucks"][unit],
+            "trailer_id": fleet["trailers"][unit], "order_ids": orders, "loaded_miles": 400 + 70 * number,
+            "empty_miles": 30 + number,
+        }, f"trip-{number}")
+        _drive(api, trip, number, state)
+
+
+def _drive(api, trip, number, state):
+    def record(path, key, body):
+        api.post(path, body, f"trip-{number}-{key}")
+
+    at = f"/v1/trips/{trip['id']}"
+    if state is None:
+        return
+    record(f"{at}/ready", "ready", {})
+    if state == "ready":
+        return
+    record(f"{at}/start", "start", {"at": trip["stops"][0]["from"]})
+    for stop in trip["stops"]:
+        if state == "start" and stop["kind"] == "delivery":
+            continue
+        key = f"stop-{stop['id']}"
+        record(f"{at}/stops/{stop['id']}/arrive", f"{key}-arrive", {"at": stop["from"]})
+        move = "pickup" if stop["kind"] == "pickup" else "deliver"
+        record(f"/v1/orders/{stop['order_id']}/{move}", f"{key}-{move}", {"at": stop["from"]})
+        record(f"{at}/stops/{stop['id']}/depart", f"{key}-depart", {"at": stop["to"]})
+    if state == "complete":
+        record(f"{at}/deliver", "deliver", {"at": trip["stops"][-1]["to"]})
+        record(f"{at}/complete", "complete", {})
 
 
 def _actions(state):

@@ -25,11 +25,11 @@ OPERATIONS = sorted(f"{method.upper()} {path}" for path, item in DOCUMENT["paths
 # In an order in which everything exists that the next one names.
 CREATED = ["customers", "locations", "trucks", "trailers", "drivers", "custom-statuses", "tags", "expense-categories",
            "cancel-reasons", "invitations", "api-keys", "provider-keys", "orders",
-           "skills", "executions"]
+           "trips", "skills", "executions"]
 # Members of bodies that name something, and where such things come from.
 NAMES = {
     "customer_id": "customers", "custom_status_id": "custom-statuses", "dispatcher_id": "members", "driver_id": "drivers",
-    "location_id": "locations", "order_ids": "orders", "reason_id": "cancel-reasons", "tag_ids": "tags",
+    "location_id": "locations", "order_id": "orders", "order_ids": "orders", "reason_id": "cancel-reasons", "tag_ids": "tags",
     "trailer_id": "trailers", "truck_id": "trucks", "user_id": "members",
 }
 MOMENTS = {"type": "string", "enum": ["2026-01-05T08:00:00Z", "2026-01-05T17:00:00-05:00", "2026-01-07T12:00:00Z"]}
@@ -68,15 +68,15 @@ def examples(owner, provider, base_url):
         path = f"/v1/{name}"
         schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         body = example(schema.rpartition("/")[2])
-        if "customer_id" in body:
-            body["customer_id"] = made["customers"]
+        body |= {member: [made[of]] if member.endswith("s") else made[of] for member, of in NAMES.items() if member in body}
         if name == "provider-keys":
             body |= {"provider": "openai_compatible", "base_url": provider}
         answer = owner.post(base_url + path, json=body)
         assert answer.status_code in (201, 202), f"the example of {name} is refused: {answer.text}"
         made[name] = answer.json()["id"]
     order = owner.get(f"{base_url}/v1/orders/{made['orders']}").json()
-    return made | {"vehicles": order["vehicles"][0]["id"]}
+    trip = owner.get(f"{base_url}/v1/trips/{made['trips']}").json()
+    return made | {"vehicles": order["vehicles"][0]["id"], "stops": trip["stops"][0]["id"]}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def narrowed(document, tenant, known, provider):
     """The document with what a schema cannot know: which carrier, which ids, which versions there are. Without it hardly
     anything would be found, changed or created."""
     document = json.loads(json.dumps(document))
-    members = {"at": MOMENTS, "from": MOMENTS, "to": MOMENTS, "time_zone": ZONES}
+    members = {"at": MOMENTS, "eta_at": MOMENTS, "from": MOMENTS, "to": MOMENTS, "time_zone": ZONES}
     for member, of in NAMES.items():
         one = {"type": "string", "format": "uuid", "enum": [known[of]]}
         members[member] = {"type": "array", "items": one, "minItems": 1, "maxItems": 2} if member.endswith("s") else one

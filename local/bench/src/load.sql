@@ -139,6 +139,12 @@ FROM (
 JOIN places p ON p.place = pg_temp.dice(n, 10) % 20
 JOIN places d ON d.place = pg_temp.dice(n, 11) % 20;
 
+-- == Trips
+INSERT INTO trips (tenant_id, id, number, status, driver_id, truck_id, trailer_id, start_date, end_date)
+SELECT tenant_id, trip_id, row_number() OVER (PARTITION BY tenant_id ORDER BY min(number)), 'completed',
+       (array_agg(driver_id))[1], (array_agg(truck_id))[1], (array_agg(trailer_id))[1], min(pickup_date), max(delivery_date)
+FROM orders WHERE trip_id IS NOT NULL GROUP BY tenant_id, trip_id;
+
 -- == Vehicles, history, tags and number sequences
 INSERT INTO order_vehicles (tenant_id, id, order_id, position, status, vin, year, make, model, type, color, lot_number,
     weight_lbs, is_inoperable, inoperable_flags, price)
@@ -153,7 +159,8 @@ SELECT tenant_id, id, id, 'new', created_at, created_at, created_by FROM orders;
 INSERT INTO order_tags (tenant_id, order_id, tag_id)
 SELECT o.tenant_id, o.id, t.id FROM orders o JOIN tags t ON t.tenant_id = o.tenant_id AND t.name = 'Tag ' || o.number % 60;
 INSERT INTO number_sequences (tenant_id, kind, next_number)
-SELECT t.id, k, CASE k WHEN 'order' THEN coalesce((SELECT max(number) FROM orders o WHERE o.tenant_id = t.id), 0) + 1 ELSE 1 END
+SELECT t.id, k, CASE k WHEN 'order' THEN coalesce((SELECT max(number) FROM orders o WHERE o.tenant_id = t.id), 0) + 1
+                      WHEN 'trip' THEN coalesce((SELECT max(number) FROM trips p WHERE p.tenant_id = t.id), 0) + 1 ELSE 1 END
 FROM tenants t, unnest(ARRAY['order', 'trip', 'invoice']) k;
 
 -- == Search terms

@@ -47,7 +47,8 @@ impl Round {
     async fn run(&mut self, fixture: &Fixture) -> Outcome<()> {
         self.count("order list", Request::get("/v1/orders")).await?;
         self.count("order get", Request::get(format!("/v1/orders/{}", fixture.order))).await?;
-        let everything = "/v1/orders?include=vehicles&include=tags&include=customer&include=driver&include=counts";
+        let everything =
+            "/v1/orders?include=vehicles&include=tags&include=customer&include=driver&include=trip&include=counts";
         self.count("order list, everything included", Request::get(everything)).await?;
         self.count("order history", Request::get(format!("/v1/orders/{}/history", fixture.order))).await?;
         self.order(fixture).await?;
@@ -58,6 +59,7 @@ impl Round {
             "trucks",
             "trailers",
             "drivers",
+            "trips",
             "tags",
             "custom-statuses",
             "members",

@@ -20,4 +20,5 @@ pub mod realtime;
 pub mod skills;
 pub mod tenants;
 pub mod trailers;
+pub mod trips;
 pub mod trucks;

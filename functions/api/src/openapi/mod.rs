@@ -25,7 +25,9 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         carhaul_http::problem::Problem,
         carhaul_core::base::page::Limit,
         carhaul_core::orders::list::Sort,
-        routes::orders::Included
+        routes::orders::Included,
+        carhaul_core::trips::list::Sort,
+        routes::trips::Included
     )),
     tags(
         (name = "me", description = "The signed-in person"),
@@ -39,6 +41,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "trailers", description = "Trailers"),
         (name = "drivers", description = "Drivers"),
         (name = "orders", description = "The dispatch list: orders, their vehicles, and what happens to them"),
+        (name = "trips", description = "Which driver hauls which orders, stop by stop"),
         (name = "billing", description = "What the carrier has bought, and the pages where it pays"),
         (name = "skills", description = "What AI can be asked: the catalogue, and the carrier's own"),
         (name = "executions", description = "Skills at work, and what people make of their proposals"),

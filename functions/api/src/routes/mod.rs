@@ -17,6 +17,7 @@ mod realtime;
 mod skills;
 mod tenants;
 mod trailers;
+pub(crate) mod trips;
 mod trucks;
 
 use crate::router::Routes;
@@ -44,6 +45,7 @@ pub fn all() -> Routes {
         .merge(skills::router())
         .merge(tenants::router())
         .merge(trailers::router())
+        .merge(trips::router())
         .merge(trucks::router())
 }
 

@@ -22,6 +22,7 @@ mod provider_keys;
 mod quotas;
 mod realtime;
 mod roles;
+mod round_trips;
 mod skills;
 mod support;
 mod tenant_isolation;

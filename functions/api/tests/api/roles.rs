@@ -20,11 +20,13 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
     let carrier = app.carrier().await;
     let tag = |n: usize| json!({"name": format!("Tag {n}"), "color": "#000000"});
     let truck = |n: usize| json!({"unit_number": format!("T-{n}"), "capacity": 1});
-    let operations: [Operation; 21] = [
+    let operations: [Operation; 23] = [
         (ALL, "GET", "/v1/tenant", |_| Value::Null),
         (ALL, "GET", "/v1/tags", |_| Value::Null),
         (ALL, "GET", "/v1/events", |_| Value::Null),
         (ALL, "GET", "/v1/drivers", |_| Value::Null),
+        (ALL, "GET", "/v1/trips", |_| Value::Null),
+        (DISPATCH, "POST", "/v1/trips", |_| json!({})),
         (OFFICE, "GET", "/v1/usage", |_| Value::Null),
         (OFFICE, "GET", "/v1/members", |_| Value::Null),
         (OFFICE, "GET", "/v1/customers", |_| Value::Null),

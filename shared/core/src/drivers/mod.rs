@@ -213,9 +213,9 @@ pub async fn update(tx: &mut Tx, id: DriverId, version: Option<i64>, patch: Driv
     tx.update(id.0, version, changes).await.map_err(explain)
 }
 
-/// Deletes it, or archives it if it has orders.
+/// Deletes it, or archives it if it has orders or trips.
 pub async fn delete(tx: &mut Tx, id: DriverId, version: Option<i64>) -> Result<Option<Driver>> {
-    tx.delete_or_archive(id.0, version, &[("orders", "driver_id")]).await
+    tx.delete_or_archive(id.0, version, &[("orders", "driver_id"), ("trips", "driver_id")]).await
 }
 
 /// Rules of the row as it would be, which a patch alone does not show: the database checks them, here is what they mean.

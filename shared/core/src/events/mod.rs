@@ -71,6 +71,7 @@ topics! {
     Trailers "trailers": EquipmentRead;
     Drivers "drivers": DriversRead;
     Orders "orders": OrdersRead;
+    Trips "trips": TripsRead;
     Skills "skills": SkillsRead;
     Executions "executions": ExecutionsRead;
     CustomStatuses "custom_statuses": LookupsRead;

@@ -216,8 +216,8 @@ pub async fn update(tx: &mut Tx, id: LocationId, version: Option<i64>, patch: Lo
     tx.update(id.0, version, changes).await
 }
 
-/// Deletes it, or archives it if orders stop there.
+/// Deletes it, or archives it if orders or trips stop there.
 pub async fn delete(tx: &mut Tx, id: LocationId, version: Option<i64>) -> Result<Option<Location>> {
-    let stops = [("orders", "pickup_location_id"), ("orders", "delivery_location_id")];
+    let stops = [("orders", "pickup_location_id"), ("orders", "delivery_location_id"), ("trip_stops", "location_id")];
     tx.delete_or_archive(id.0, version, &stops).await
 }

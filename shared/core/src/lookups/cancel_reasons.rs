@@ -61,8 +61,12 @@ impl Lookup for CancelReason {
     type Patch = CancelReasonPatch;
     const PATH: &'static str = "cancel-reasons";
     const ARCHIVES: bool = true;
-    const REFERENCES: &'static [(&'static str, &'static str)] =
-        &[("orders", "cancel_reason_id"), ("status_history", "cancel_reason_id")];
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[
+        ("orders", "cancel_reason_id"),
+        ("status_history", "cancel_reason_id"),
+        ("trips", "cancel_reason_id"),
+        ("trip_history", "cancel_reason_id"),
+    ];
 
     fn version(&self) -> i64 {
         self.version

@@ -101,11 +101,17 @@ impl OrderAction {
     /// Moves the order in memory.
     fn apply(&self, order: &mut Order, which: Which, now: DateTime<Utc>) -> Result<Moves> {
         let at = match self {
-            Self::Pickup(o) | Self::Depart(o) | Self::Deliver(o) => Some(happened_at(o, now)?),
+            Self::Pickup(o) | Self::Depart(o) | Self::Deliver(o) => Some(happened_at(o.at, now)?),
             _ => None,
         };
         let mut moves = Moves::told(at, self.note());
         match self {
+            Self::Assign(_) | Self::Unassign(_) if order.trip_id.is_some() => {
+                // Or the order and its trip would say two things.
+                let detail = "the order is on a trip, whose driver, truck and trailer it has: change those of the trip, or take \
+                              the order off it";
+                return Err(Error::conflict("on_a_trip", detail));
+            }
             Self::Assign(to) => {
                 machine::assign(order, &mut moves)?;
                 order.driver_id = Some(to.driver_id);
@@ -135,8 +141,10 @@ impl OrderAction {
 /// Clocks of telephones run a little fast.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
-fn happened_at(occurrence: &Occurrence, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    match occurrence.at {
+/// # Errors
+/// [`Error::Invalid`] for the future.
+pub(crate) fn happened_at(at: Option<Moment>, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    match at {
         Some(Moment(at)) if at > now + CLOCK_SKEW => Err(Error::invalid("/at", "must not be in the future")),
         at => Ok(at.map_or(now, |at| at.0)),
     }

@@ -28,6 +28,7 @@ use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
 use crate::platform::db::{Db, Sql};
 use crate::platform::search;
+use crate::trips::TripId;
 use crate::trucks::TruckId;
 
 /// Everything that dispatchers filter by. Lists mean any of them; different filters must all hold.
@@ -38,7 +39,7 @@ pub struct Filter {
     pub unassigned: Option<bool>,
     pub driver: Vec<DriverId>,
     pub truck: Option<TruckId>,
-    pub trip: Option<Uuid>,
+    pub trip: Option<TripId>,
     pub dispatcher: Option<UserId>,
     pub customer: Vec<CustomerId>,
     pub tag: Vec<TagId>,
@@ -228,7 +229,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
 }
 
 /// `= $1` for one value, so that an index also gives the order; `= ANY ($1)` for several.
-fn push_any<T>(sql: &mut Sql, column: &str, values: impl IntoIterator<Item = T>)
+pub(crate) fn push_any<T>(sql: &mut Sql, column: &str, values: impl IntoIterator<Item = T>)
 where
     T: Clone + PgHasArrayType + Type<Postgres> + for<'q> Encode<'q, Postgres> + 'static,
 {
@@ -246,7 +247,7 @@ where
 }
 
 /// Our own words are written out: a cached plan knows then how rare each is, and that a partial index holds it.
-fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = &'static str>) {
+pub(crate) fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = &'static str>) {
     let words: BTreeSet<_> = words.into_iter().map(|word| format!("'{word}'")).collect();
     if !words.is_empty() {
         let words = words.into_iter().collect::<Vec<_>>().join(", ");

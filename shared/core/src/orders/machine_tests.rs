@@ -73,6 +73,7 @@ fn order(vehicles: i16) -> Order {
         tag_ids: None,
         customer: None,
         driver: None,
+        trip: None,
     }
 }
 

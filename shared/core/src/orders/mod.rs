@@ -8,17 +8,18 @@ pub mod list;
 pub mod machine;
 mod order;
 mod payment;
-mod save;
+pub(crate) mod save;
 mod stop;
 pub mod vehicles;
 mod ways;
 mod words;
 mod write;
 
-pub use self::order::{HistoryEntry, Order, OrderId, VehicleCounts, get, history};
+pub use self::order::{DriverSummary, HistoryEntry, Order, OrderId, VehicleCounts, get, history};
 pub use self::payment::{PaymentMethod, PaymentTerm};
 pub use self::stop::{NewStop, Stop, StopPatch};
 pub use self::vehicles::{NewVehicle, Vehicle, VehicleId, VehiclePatch};
+pub(crate) use self::words::words;
 pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
 pub use self::write::{NewOrder, OrderPatch, create, create_as, update};
 

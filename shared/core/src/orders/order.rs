@@ -24,6 +24,7 @@ use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
 use crate::platform::db::{Db, Entered, InOrder};
 use crate::trailers::TrailerId;
+use crate::trips::{TripId, TripStatus};
 use crate::trucks::TruckId;
 
 crate::id!(OrderId);
@@ -56,7 +57,7 @@ pub struct Order {
     #[schema(required)]
     pub trailer_id: Option<TrailerId>,
     #[schema(required)]
-    pub trip_id: Option<Uuid>,
+    pub trip_id: Option<TripId>,
     pub pickup: Stop,
     pub delivery: Stop,
     /// Null also for drivers whose carrier does not show them prices.
@@ -102,10 +103,13 @@ pub struct Order {
     /// With `include=driver`, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<DriverSummary>,
+    /// With `include=trip`, when it is on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip: Option<TripSummary>,
 }
 
 /// How many vehicles are on the order, and how far they are: a partial pickup or delivery shows here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
 pub struct VehicleCounts {
     /// Without the cancelled ones.
     pub total: i16,
@@ -129,6 +133,14 @@ pub struct DriverSummary {
     pub phone: Option<String>,
 }
 
+#[derive(Debug, Clone, Serialize, serde::Deserialize, ToSchema)]
+pub struct TripSummary {
+    pub id: TripId,
+    /// Counts from 1 in each carrier.
+    pub number: i64,
+    pub status: TripStatus,
+}
+
 /// What to read beside the order itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Include {
@@ -136,11 +148,12 @@ pub struct Include {
     pub tags: bool,
     pub customer: bool,
     pub driver: bool,
+    pub trip: bool,
 }
 
 impl Include {
     /// What a single order comes with.
-    pub const PARTS: Self = Self { vehicles: true, tags: true, customer: false, driver: false };
+    pub const PARTS: Self = Self { vehicles: true, tags: true, customer: false, driver: false, trip: false };
 
     /// The columns of an order `t`; what is left out is null.
     pub fn columns(self) -> String {
@@ -150,6 +163,7 @@ impl Include {
             (self.tags, "tag_ids", TAGS),
             (self.customer, "customer", CUSTOMER),
             (self.driver, "driver", DRIVER),
+            (self.trip, "trip", TRIP),
         ] {
             columns += ", ";
             columns += if included { subselect } else { "NULL::json" };
@@ -180,6 +194,8 @@ const CUSTOMER: &str = "(SELECT json_build_object('id', c.id, 'name', c.name, 'p
     WHERE c.tenant_id = t.tenant_id AND c.id = t.customer_id)";
 const DRIVER: &str = "(SELECT json_build_object('id', d.id, 'name', d.name, 'phone', d.phone) FROM drivers d \
     WHERE d.tenant_id = t.tenant_id AND d.id = t.driver_id)";
+const TRIP: &str = "(SELECT json_build_object('id', p.id, 'number', p.number, 'status', p.status) FROM trips p \
+    WHERE p.tenant_id = t.tenant_id AND p.id = t.trip_id)";
 
 impl FromRow<'_, PgRow> for Order {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
@@ -226,6 +242,7 @@ impl FromRow<'_, PgRow> for Order {
             tag_ids: row.try_get::<Option<Json<_>>>("tag_ids")?.map(|json| json.0),
             customer: row.try_get::<Option<Json<_>>>("customer")?.map(|json| json.0),
             driver: row.try_get::<Option<Json<_>>>("driver")?.map(|json| json.0),
+            trip: row.try_get::<Option<Json<_>>>("trip")?.map(|json| json.0),
         })
     }
 }

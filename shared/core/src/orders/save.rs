@@ -43,20 +43,34 @@ pub async fn orders(tx: &mut Tx, moved: Vec<(Order, Moves)>) -> Result<Vec<Order
 }
 
 fn statement(moved: &[(Order, Moves)]) -> Sql {
+    let mut sql = Sql::new("WITH ");
+    push_parts(&mut sql, moved);
+    // Only an assignment asks whether what it assigns is archived; older ones stay as they are.
+    sql.push(
+        " SELECT s.id, s.version, s.updated_at, CASE WHEN s.assigns THEN (SELECT CASE \
+         WHEN EXISTS (SELECT 1 FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.driver_id AND d.archived_at IS NOT NULL) THEN 'driver_id' \
+         WHEN EXISTS (SELECT 1 FROM trucks d WHERE d.tenant_id = app.tenant_id() AND d.id = s.truck_id AND d.archived_at IS NOT NULL) THEN 'truck_id' \
+         WHEN EXISTS (SELECT 1 FROM trailers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.trailer_id AND d.archived_at IS NOT NULL) THEN 'trailer_id' \
+         END) END AS archived_reference FROM saved s",
+    );
+    sql
+}
+
+/// Writes the parts of a WITH that save the orders, their vehicles and their history.
+pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
     let orders: Vec<_> = moved.iter().map(|(order, moves)| order_row(order, moves)).collect();
     let vehicles: Vec<_> =
         moved.iter().flat_map(|(order, _)| order.loaded_vehicles().iter().map(|vehicle| (order.id, vehicle))).collect();
     let left: Vec<Uuid> = moved.iter().flat_map(|(_, moves)| moves.left.iter().map(|id| id.0)).collect();
     let steps: Vec<_> = moved.iter().flat_map(|(order, moves)| steps(order.id, moves)).collect();
 
-    let mut sql = Sql::new("WITH o AS (SELECT * FROM jsonb_to_recordset(");
-    sql.push_bind(Json(orders)).push(
+    sql.push("o AS (SELECT * FROM jsonb_to_recordset(").push_bind(Json(orders)).push(
         ") AS o (id uuid, status text, on_hold boolean, archived_at timestamptz, cancel_reason_id uuid, custom_status_id uuid, \
-         driver_id uuid, truck_id uuid, trailer_id uuid, vehicle_count smallint, picked_up_count smallint, \
+         driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, picked_up_count smallint, \
          delivered_count smallint, is_inoperable boolean, assigns boolean)), \
          saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, archived_at = o.archived_at, \
          cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, driver_id = o.driver_id, \
-         truck_id = o.truck_id, trailer_id = o.trailer_id, vehicle_count = o.vehicle_count, \
+         truck_id = o.truck_id, trailer_id = o.trailer_id, trip_id = o.trip_id, vehicle_count = o.vehicle_count, \
          picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, is_inoperable = o.is_inoperable \
          FROM o WHERE t.tenant_id = app.tenant_id() AND t.id = o.id \
          RETURNING t.id, t.version, t.updated_at, t.driver_id, t.truck_id, t.trailer_id, o.assigns), \
@@ -79,16 +93,8 @@ fn statement(moved: &[(Order, Moves)]) -> Sql {
          gone AS (DELETE FROM order_vehicles WHERE tenant_id = app.tenant_id() AND id = ANY (",
     );
     sql.push_bind(left).push(")), history AS (");
-    push_history(&mut sql, steps);
-    // Only an assignment asks whether what it assigns is archived; older ones stay as they are.
-    sql.push(
-        ") SELECT s.id, s.version, s.updated_at, CASE WHEN s.assigns THEN (SELECT CASE \
-         WHEN EXISTS (SELECT 1 FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.driver_id AND d.archived_at IS NOT NULL) THEN 'driver_id' \
-         WHEN EXISTS (SELECT 1 FROM trucks d WHERE d.tenant_id = app.tenant_id() AND d.id = s.truck_id AND d.archived_at IS NOT NULL) THEN 'truck_id' \
-         WHEN EXISTS (SELECT 1 FROM trailers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.trailer_id AND d.archived_at IS NOT NULL) THEN 'trailer_id' \
-         END) END AS archived_reference FROM saved s",
-    );
-    sql
+    push_history(sql, steps);
+    sql.push(")");
 }
 
 /// Inserts vehicles of a row source `v`.
@@ -122,6 +128,7 @@ fn order_row(order: &Order, moves: &Moves) -> serde_json::Value {
         "driver_id": order.driver_id,
         "truck_id": order.truck_id,
         "trailer_id": order.trailer_id,
+        "trip_id": order.trip_id,
         "vehicle_count": order.vehicle_counts.total,
         "picked_up_count": order.vehicle_counts.picked_up,
         "delivered_count": order.vehicle_counts.delivered,

@@ -22,7 +22,7 @@ macro_rules! words {
         }
     )*};
 }
-pub(super) use words;
+pub(crate) use words;
 
 words! {
     /// Where an order or a vehicle on it stands; each state comes after the one before. On hold and archived are flags.

@@ -180,7 +180,7 @@ pub async fn update(tx: &mut Tx, id: TrailerId, version: Option<i64>, patch: Tra
     tx.update(id.0, version, changes).await
 }
 
-/// Deletes it, or archives it if it has orders.
+/// Deletes it, or archives it if it has orders or trips.
 pub async fn delete(tx: &mut Tx, id: TrailerId, version: Option<i64>) -> Result<Option<Trailer>> {
-    tx.delete_or_archive(id.0, version, &[("orders", "trailer_id")]).await
+    tx.delete_or_archive(id.0, version, &[("orders", "trailer_id"), ("trips", "trailer_id")]).await
 }

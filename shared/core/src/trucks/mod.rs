@@ -180,7 +180,7 @@ pub async fn update(tx: &mut Tx, id: TruckId, version: Option<i64>, patch: Truck
     tx.update(id.0, version, changes).await
 }
 
-/// Deletes it, or archives it if it has orders.
+/// Deletes it, or archives it if it has orders or trips.
 pub async fn delete(tx: &mut Tx, id: TruckId, version: Option<i64>) -> Result<Option<Truck>> {
-    tx.delete_or_archive(id.0, version, &[("orders", "truck_id")]).await
+    tx.delete_or_archive(id.0, version, &[("orders", "truck_id"), ("trips", "truck_id")]).await
 }

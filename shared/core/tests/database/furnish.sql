@@ -3,7 +3,7 @@ BEGIN;
 CREATE TEMP TABLE made ON COMMIT DROP AS
 SELECT app.uuid_v7() AS customer, app.uuid_v7() AS location, app.uuid_v7() AS truck, app.uuid_v7() AS trailer,
        app.uuid_v7() AS driver, app.uuid_v7() AS carrier_order, app.uuid_v7() AS vehicle, app.uuid_v7() AS tag,
-       app.uuid_v7() AS status;
+       app.uuid_v7() AS status, app.uuid_v7() AS trip;
 INSERT INTO customers (tenant_id, id, type, name) SELECT $tenant, customer, 'broker', 'Lakeside Auto Brokers' FROM made;
 INSERT INTO locations (tenant_id, id, type, name, address, city, state, zip, time_zone)
 SELECT $tenant, location, 'auction', 'Dock', '1 Main St', 'Lexington', 'KY', '40505', 'America/New_York' FROM made;
@@ -27,15 +27,19 @@ SELECT $tenant, 'connection ' || id, id, 0, 0 FROM api_keys WHERE tenant_id = $t
 INSERT INTO realtime_pushes (tenant_id, fence, leased_until, again) VALUES ($tenant, 1, '-infinity', false);
 INSERT INTO idempotency_keys (tenant_id, actor_id, key, request_hash, expires_at)
 VALUES ($tenant, app.uuid_v7(), 'key', 'hash', now() + interval '1 day');
-INSERT INTO orders (tenant_id, id, number, transport_type, customer_id, currency, vehicle_count,
+INSERT INTO trips (tenant_id, id, number, start_date, end_date) SELECT $tenant, trip, 1, current_date, current_date FROM made;
+INSERT INTO trip_history (tenant_id, trip_id, to_status, at) SELECT $tenant, trip, 'planning', now() FROM made;
+INSERT INTO orders (tenant_id, id, number, transport_type, customer_id, trip_id, currency, vehicle_count,
                     pickup_city, pickup_state, pickup_time_zone, pickup_from, pickup_to,
                     delivery_city, delivery_state, delivery_time_zone, delivery_from, delivery_to)
-SELECT $tenant, carrier_order, 1, 'open', customer, 'USD', 1,
+SELECT $tenant, carrier_order, 1, 'open', customer, trip, 'USD', 1,
        'Lexington', 'KY', 'America/New_York', now(), now(), 'Reno', 'NV', 'America/Los_Angeles', now(), now() FROM made;
 INSERT INTO order_vehicles (tenant_id, id, order_id, position, vin)
 SELECT $tenant, vehicle, carrier_order, 1, '1G4AH59H45G118341' FROM made;
 INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT $tenant, carrier_order, tag FROM made;
 INSERT INTO status_history (tenant_id, order_id, to_status, at) SELECT $tenant, carrier_order, 'new', now() FROM made;
+INSERT INTO trip_stops (tenant_id, id, trip_id, position, kind, order_id, location_id, city, state, time_zone)
+SELECT $tenant, app.uuid_v7(), trip, 1, 'pickup', carrier_order, location, 'Lexington', 'KY', 'America/New_York' FROM made;
 INSERT INTO stripe_customers (tenant_id, id) SELECT $tenant, 'cus_' || customer FROM made;
 INSERT INTO subscriptions (tenant_id, stripe_id, customer_id, status, plan, started_at, as_of_at)
 SELECT $tenant, 'sub_' || customer, 'cus_' || customer, 'active', 'starter', now(), now() FROM made;

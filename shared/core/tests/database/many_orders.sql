@@ -41,6 +41,15 @@ SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
 FROM generate_series(1, $orders) n
 CROSS JOIN LATERAL (SELECT now() - n * interval '1 hour' AS picked_up, now() - n * interval '1 hour' + interval '3 days' AS delivered) t;
 
+INSERT INTO trips (tenant_id, id, number, status, driver_id, truck_id, trailer_id, start_date, end_date, cancel_reason_id,
+    archived_at, updated_at)
+SELECT '$tenant', pg_temp.nth('trip', n), n + 1,
+    CASE WHEN n % 100 = 0 THEN 'planning' WHEN n % 100 = 1 THEN 'ready' WHEN n % 50 = 2 THEN 'in_progress'
+         WHEN n % 50 = 3 THEN 'delivered' WHEN n % 20 = 4 THEN 'cancelled' ELSE 'completed' END,
+    pg_temp.nth('driver', n % 60), pg_temp.nth('truck', n % 60), pg_temp.nth('trailer', n % 60), t.day, t.day + 3,
+    CASE WHEN n % 20 = 4 THEN pg_temp.nth('cancel_reason', 1) END, CASE WHEN n % 70 = 5 THEN now() END, now() - n * interval '1 hour'
+FROM generate_series(0, $orders / 2) n CROSS JOIN LATERAL (SELECT current_date - n / 12 AS day) t;
+
 INSERT INTO order_search_terms (tenant_id, order_id, source_id, term)
 SELECT '$tenant', id, id, lower(term) FROM orders, unnest(ARRAY[number::text, reference, 'vin' || number]) AS term
 WHERE tenant_id = '$tenant';
@@ -56,4 +65,4 @@ INSERT INTO billing_events (tenant_id, stripe_event_id, type, outcome, plan, at)
 SELECT '$tenant', 'evt_' || n || '$tenant', 'invoice.paid', 'applied', 'starter', now() - n * interval '1 hour'
 FROM generate_series(1, $orders) n;
 COMMIT;
-ANALYZE orders, order_search_terms, order_tags, customers, customer_search_terms, locations, billing_invoices, billing_events;
+ANALYZE orders, trips, order_search_terms, order_tags, customers, customer_search_terms, locations, billing_invoices, billing_events;

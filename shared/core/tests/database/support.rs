@@ -77,7 +77,7 @@ impl Carrier {
         let sql = format!(
             "INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by, last_used_at) \
              VALUES ('{}', gen_random_uuid(), 'Key', '{}', '1234', \
-                     '{{customers:read,customers:write,orders:read,locations:read}}', gen_random_uuid(), now())",
+                     '{{customers:read,customers:write,orders:read,trips:read,locations:read}}', gen_random_uuid(), now())",
             carrier.id, carrier.subject
         );
         run(&mut superuser().await, sql).await.unwrap();

@@ -130,16 +130,27 @@ async fn a_reference_to_another_tenants_row_is_refused_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_driver_sees_only_their_own_orders_and_what_belongs_to_them() {
+async fn a_driver_sees_only_their_own_orders_and_trips_and_what_belongs_to_them() {
     let (here, _) = neighbours().await;
     let driver = here.member("driver").await;
-    let scoped = ["orders", "order_vehicles", "order_tags", "status_history", "order_search_terms", "tenant_events"];
+    let scoped = [
+        "orders",
+        "order_vehicles",
+        "order_tags",
+        "status_history",
+        "order_search_terms",
+        "trips",
+        "trip_stops",
+        "trip_history",
+        "tenant_events",
+    ];
     for table in scoped {
         assert_eq!(attempt(&driver.enter(), &format!("SELECT FROM {table}")).await, Ok(0), "{table}");
     }
     let sql = format!(
         "BEGIN; UPDATE drivers SET user_id = '{user}' WHERE tenant_id = '{tenant}'; \
          UPDATE orders SET driver_id = (SELECT id FROM drivers WHERE tenant_id = '{tenant}') WHERE tenant_id = '{tenant}'; \
+         UPDATE trips SET driver_id = (SELECT id FROM drivers WHERE tenant_id = '{tenant}') WHERE tenant_id = '{tenant}'; \
          COMMIT",
         user = driver.user.unwrap(),
         tenant = here.id

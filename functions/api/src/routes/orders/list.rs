@@ -11,13 +11,13 @@ use carhaul_core::lookups::custom_statuses::CustomStatusId;
 use carhaul_core::lookups::tags::TagId;
 use carhaul_core::orders::list::{self, Filter, Include, OrderList, PlaceAndTime, Sort, View};
 use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
+use carhaul_core::trips::TripId;
 use carhaul_core::trucks::TruckId;
 use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
 use carhaul_http::query::Query;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::routes::Outcome;
@@ -36,7 +36,7 @@ pub struct ListQuery {
     #[serde(default)]
     driver: Vec<DriverId>,
     truck: Option<TruckId>,
-    trip: Option<Uuid>,
+    trip: Option<TripId>,
     /// The member who looks after it.
     dispatcher: Option<UserId>,
     #[serde(default)]
@@ -93,6 +93,7 @@ pub(crate) enum Included {
     Tags,
     Customer,
     Driver,
+    Trip,
     Counts,
 }
 
@@ -114,6 +115,7 @@ impl ListQuery {
                 tags: includes(Included::Tags),
                 customer: includes(Included::Customer),
                 driver: includes(Included::Driver),
+                trip: includes(Included::Trip),
             },
             counts: includes(Included::Counts),
             cursor: self.cursor,

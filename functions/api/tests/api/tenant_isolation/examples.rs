@@ -45,6 +45,9 @@ pub const FILTERS: &[(&str, &str, &str)] = &[
     ("list_orders", "tag", "tags"),
     ("list_orders", "trip", "trips"),
     ("list_orders", "truck", "trucks"),
+    ("list_trips", "driver", "drivers"),
+    ("list_trips", "trailer", "trailers"),
+    ("list_trips", "truck", "trucks"),
 ];
 
 pub fn examples() -> Vec<Example> {
@@ -180,7 +183,8 @@ pub fn examples() -> Vec<Example> {
             json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers"}),
         ),
         // Orders.
-        nothing("list_orders").query("include=vehicles&include=tags&include=customer&include=driver&include=counts"),
+        nothing("list_orders")
+            .query("include=vehicles&include=tags&include=customer&include=driver&include=trip&include=counts"),
         Example::new(
             "create_order",
             json!({
@@ -204,8 +208,9 @@ pub fn examples() -> Vec<Example> {
         Example::new(
             "assign_order",
             json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers"}),
-        ),
-        empty("unassign_order"),
+        )
+        .after(&["take_order_off_trip"]),
+        empty("unassign_order").after(&["take_order_off_trip", "assign_order"]),
         empty("pick_up_order"),
         empty("depart_order").after(&["pick_up_order"]),
         empty("deliver_order").after(&["pick_up_order"]),
@@ -218,7 +223,8 @@ pub fn examples() -> Vec<Example> {
             "bulk_orders",
             json!({"order_ids": ["$orders"], "action": {"type": "assign", "driver_id": "$drivers",
                 "truck_id": "$trucks", "trailer_id": "$trailers"}}),
-        ),
+        )
+        .after(&["take_order_off_trip"]),
         Example::new(
             "bulk_orders",
             json!({"order_ids": ["$orders"], "action": {"type": "cancel", "reason_id": "$cancel-reasons"}}),
@@ -231,5 +237,35 @@ pub fn examples() -> Vec<Example> {
         empty("pick_up_order_vehicle"),
         empty("deliver_order_vehicle").after(&["pick_up_order"]),
         Example::new("cancel_order_vehicle", json!({"reason_id": "$cancel-reasons"})),
+        // Trips.
+        nothing("list_trips").query("include=stops&include=orders&include=driver&include=truck&include=trailer"),
+        Example::new(
+            "create_trip",
+            json!({
+                "driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers", "order_ids": ["$orders"],
+                "stops": [{"kind": "pickup", "order_id": "$orders", "location_id": "$locations"}], "notes": "$word"
+            }),
+        )
+        .after(&["take_order_off_trip"]),
+        nothing("get_trip"),
+        Example::new(
+            "update_trip",
+            json!({
+                "driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers", "notes": "$word",
+                "stops": [{"id": "$stops", "order_id": "$orders", "location_id": "$locations"}]
+            }),
+        ),
+        nothing("delete_trip").after(&["take_order_off_trip"]),
+        nothing("list_trip_history"),
+        Example::new("put_orders_on_trip", json!({"order_ids": ["$orders"]})).after(&["take_order_off_trip"]),
+        nothing("take_order_off_trip"),
+        empty("ready_trip"),
+        empty("reopen_trip").after(&["ready_trip"]),
+        empty("start_trip").after(&["ready_trip"]),
+        empty("deliver_trip").after(&["ready_trip", "start_trip", "pick_up_order", "deliver_order"]),
+        empty("complete_trip").after(&["ready_trip", "start_trip", "pick_up_order", "deliver_order", "deliver_trip"]),
+        Example::new("cancel_trip", json!({"reason_id": "$cancel-reasons"})),
+        empty("arrive_at_trip_stop").after(&["ready_trip"]),
+        empty("depart_from_trip_stop").after(&["ready_trip", "arrive_at_trip_stop"]),
     ]
 }

@@ -69,7 +69,8 @@ impl Case {
     /// become a driver, which they do once.
     fn spoils(&self) -> bool {
         let Operation { id, method, .. } = &self.operation;
-        let moves = *method == Method::POST && (!self.operation.collections().is_empty() || id == "bulk_orders");
+        let moves_orders = ["bulk_orders", "create_trip"].contains(&id.as_str());
+        let moves = *method == Method::POST && (!self.operation.collections().is_empty() || moves_orders);
         let named = |example: &Example| places(&example.body).iter().any(|(_, of)| of == "newcomers");
         *method == Method::DELETE || moves || self.examples.iter().any(named)
     }

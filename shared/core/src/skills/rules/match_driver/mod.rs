@@ -15,6 +15,7 @@ pub use self::data::{
 };
 
 use self::blockers::Verdict;
+pub(crate) use self::blockers::judge;
 use crate::base::error::{Result, Violations};
 
 /// Ranks the candidates: those that can, the best first, then those that cannot, all with the reasons. Equals stand in the
@@ -29,7 +30,7 @@ pub fn rank(input: &Input) -> Result<Output> {
         .drivers
         .iter()
         .map(|driver| {
-            let Verdict { blockers, cautions } = blockers::judge(&input.orders, driver);
+            let Verdict { blockers, cautions } = judge(&input.orders, driver);
             let factors = factors::weigh(&input.orders, driver, most_open);
             let score = if blockers.is_empty() { factors.iter().map(|factor| factor.points).sum() } else { 0 };
             Ranked { driver_id: driver.id, name: driver.name.clone(), rank: 0, score, factors, blockers, cautions }

@@ -140,7 +140,7 @@ async fn an_order_is_listed_and_read_in_one_trip_and_moved_in_three() {
     let owner = app.carrier().await.owner;
     let counted = Counted::new(&app, &owner).await;
     let (order, _) = new_order(&owner).await;
-    let full_list = "/v1/orders?include=vehicles&include=tags&include=customer&include=driver&include=counts&q=lake&status=new&late=false&sort=-pickup_date";
+    let full_list = "/v1/orders?include=vehicles&include=tags&include=customer&include=driver&include=trip&include=counts&q=lake&status=new&late=false&sort=-pickup_date";
     for path in ["/v1/orders", full_list, &order, &format!("{order}/history"), &format!("{order}/vehicles")] {
         counted.warm(Method::GET, path, &[], Value::Null).await.expect(200);
         assert_eq!(counted.get(path).await, 1, "{path}");
@@ -170,6 +170,49 @@ async fn an_order_is_listed_and_read_in_one_trip_and_moved_in_three() {
         ] {
             let trips = counted.trips(200, method, &format!("{order}{path}"), headers, body).await;
             assert!(!measured || trips == 3, "{path}: {trips} trips");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_trip_is_listed_and_read_in_one_trip_and_changed_with_its_orders_in_three() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let counted = Counted::new(&app, &owner).await;
+    let (truck, trailer) = (
+        id(&owner.post("/v1/trucks", json!({"unit_number": "1", "capacity": 1})).await.expect(201)),
+        id(&owner.post("/v1/trailers", json!({"unit_number": "1", "capacity": 8})).await.expect(201)),
+    );
+    let any: &[(&str, &str)] = &[("if-match", "*")];
+    // The way of one trip makes the instance warm for the way of the next.
+    for measured in [false, true] {
+        let (first, driver) = new_order(&owner).await;
+        let (second, other_driver) = new_order(&owner).await;
+        let [first, second] = [first, second].map(|path| path.replace("/v1/orders/", ""));
+        let new = json!({"driver_id": driver, "truck_id": truck, "trailer_id": trailer, "order_ids": [first]});
+        let created = counted.client.send(Method::POST, "/v1/trips", &[], Some(new)).await.expect(201);
+        assert!(!measured || counted.wire.trips() == 3, "create: {} trips", counted.wire.trips());
+        counted.wire.reset();
+        let (trip, stop) = (format!("/v1/trips/{}", id(&created)), id(&created["stops"][0]));
+        let (arrive, depart) = (format!("/stops/{stop}/arrive"), format!("/stops/{stop}/depart"));
+        let off = format!("/orders/{second}");
+        let list = "/v1/trips?include=stops&include=orders&include=driver&include=truck&include=trailer&status=planning&sort=start_date";
+        for (method, path, headers, body, status) in [
+            (Method::POST, "/orders", &[][..], json!({"order_ids": [second]}), 200),
+            (Method::PATCH, "", any, json!({"driver_id": other_driver, "notes": "by night"}), 200),
+            (Method::DELETE, off.as_str(), any, Value::Null, 204),
+            (Method::POST, "/ready", &[], json!({}), 200),
+            (Method::POST, "/reopen", &[], json!({}), 200),
+            (Method::POST, "/ready", &[], json!({}), 200),
+            (Method::POST, arrive.as_str(), &[], json!({}), 200),
+            (Method::POST, depart.as_str(), &[], json!({}), 200),
+        ] {
+            let trips = counted.trips(status, method, &format!("{trip}{path}"), headers, body).await;
+            assert!(!measured || trips == 3, "{path}: {trips} trips");
+        }
+        for path in [list, "/v1/trips", &trip, &format!("{trip}/history")] {
+            let trips = counted.get(path).await;
+            assert!(!measured || trips == 1, "{path}: {trips} trips");
         }
     }
 }

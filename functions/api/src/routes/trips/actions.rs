@@ -1,0 +1,150 @@
+//! The moves of a trip, and what is recorded at its stops.
+
+use crate::router::Routes;
+use crate::router::routes;
+use axum::extract::State;
+use carhaul_core::identity::actor::Actor;
+use carhaul_core::orders::actions::{Cancellation, Occurrence, Remark};
+use carhaul_core::platform::idempotency::IdempotencyKey;
+use carhaul_core::trips::actions::{self, StopTime, TripAction};
+use carhaul_core::trips::{self, Named, Trip, TripId, TripStopId};
+use carhaul_http::actor::Caller;
+use carhaul_http::answer::Answer;
+use carhaul_http::body::Post;
+use carhaul_http::conditional::IfMatch;
+use carhaul_http::query::Path;
+
+use crate::app::App;
+use crate::routes::Outcome;
+
+pub fn router() -> Routes {
+    Routes::new()
+        .routes(routes!(ready))
+        .routes(routes!(reopen))
+        .routes(routes!(start))
+        .routes(routes!(deliver))
+        .routes(routes!(complete))
+        .routes(routes!(cancel))
+        .routes(routes!(arrive))
+        .routes(routes!(depart))
+}
+
+async fn act(
+    app: &App,
+    actor: &Actor,
+    id: TripId,
+    if_match: IfMatch,
+    key: Option<&IdempotencyKey>,
+    action: &TripAction,
+) -> Outcome {
+    let seen = (id, if_match.optional()?);
+    let (mut tx, loaded) = trips::begin(&app.db, actor, action.permission(), key, seen, &Named::default()).await?;
+    let trip = actions::act(&mut tx, loaded, action, app.clock.now()).await?;
+    Ok(Answer::ok(&trip)?.etag(trip.version).commit(tx).await?)
+}
+
+/// The plan is made: it needs a driver, a truck and a stop, and that they can haul its orders.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/ready", operation_id = "ready_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Option<Remark>, responses((status = OK, body = Trip)))]
+async fn ready(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Remark>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Ready(post.body)).await
+}
+
+/// Back to planning, before it starts.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/reopen", operation_id = "reopen_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Option<Remark>, responses((status = OK, body = Trip)))]
+async fn reopen(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Remark>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Reopen(post.body)).await
+}
+
+/// Record that the driver has set out.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/start", operation_id = "start_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Trip)))]
+async fn start(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Occurrence>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Start(post.body)).await
+}
+
+/// Record that all is delivered: each order on it must be.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/deliver", operation_id = "deliver_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Trip)))]
+async fn deliver(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Occurrence>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Deliver(post.body)).await
+}
+
+/// Close a trip that is delivered.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/complete", operation_id = "complete_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Option<Remark>, responses((status = OK, body = Trip)))]
+async fn complete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Remark>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Complete(post.body)).await
+}
+
+/// Cancel before it starts; its orders are new again.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", operation_id = "cancel_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Cancellation, responses((status = OK, body = Trip)))]
+async fn cancel(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    post: Post<Cancellation>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Cancel(post.body)).await
+}
+
+/// Record that the driver has come to a stop. A trip that is ready is in progress with that.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/stops/{stop_id}/arrive", operation_id = "arrive_at_trip_stop", tag = "trips",
+    params(("trip_id" = TripId, Path), ("stop_id" = TripStopId, Path)), request_body = Option<StopTime>,
+    responses((status = OK, body = Trip)))]
+async fn arrive(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path((id, stop)): Path<(TripId, TripStopId)>,
+    if_match: IfMatch,
+    post: Post<StopTime>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Arrive(stop, post.body)).await
+}
+
+/// Record that the driver has left a stop.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/stops/{stop_id}/depart", operation_id = "depart_from_trip_stop", tag = "trips",
+    params(("trip_id" = TripId, Path), ("stop_id" = TripStopId, Path)), request_body = Option<StopTime>,
+    responses((status = OK, body = Trip)))]
+async fn depart(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path((id, stop)): Path<(TripId, TripStopId)>,
+    if_match: IfMatch,
+    post: Post<StopTime>,
+) -> Outcome {
+    act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Depart(stop, post.body)).await
+}

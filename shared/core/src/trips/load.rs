@@ -1,0 +1,197 @@
+//! A trip as it is loaded to be changed: locked with its orders, and with what the change names beside them.
+
+use std::fmt::{Display, Write as _};
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use super::trip::{Include, Trip, TripId};
+use crate::base::error::{Error, Result};
+use crate::base::patch::Patch;
+use crate::drivers::DriverId;
+use crate::identity::actor::Actor;
+use crate::identity::permissions::Action;
+use crate::locations::LocationId;
+use crate::orders::list::Include as OrderInclude;
+use crate::orders::{Order, OrderId};
+use crate::platform::db::{Db, Tx};
+use crate::platform::idempotency::IdempotencyKey;
+use crate::skills::rules::match_driver::Unit;
+use crate::trailers::TrailerId;
+use crate::trucks::TruckId;
+
+/// What a change names: it is looked up while the transaction is opened.
+#[derive(Debug, Default)]
+pub struct Named {
+    pub driver_id: Patch<Option<DriverId>>,
+    pub truck_id: Patch<Option<TruckId>>,
+    pub trailer_id: Patch<Option<TrailerId>>,
+    pub order_ids: Vec<OrderId>,
+    pub location_ids: Vec<LocationId>,
+}
+
+/// A trip, its orders and those that were named, and what is known of the rest.
+pub struct Loaded {
+    pub trip: Trip,
+    /// Those on the trip and those that were named, in the order of their ids.
+    pub(super) orders: Vec<Order>,
+    pub(super) facts: Facts,
+}
+
+/// What is known of the driver, the truck and the trailer as they would be, and of the locations that were named.
+#[derive(Debug, Deserialize)]
+pub(super) struct Facts {
+    pub driver: Option<DriverFacts>,
+    pub truck: Option<UnitFacts>,
+    pub trailer: Option<UnitFacts>,
+    pub places: Vec<Place>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DriverFacts {
+    pub name: String,
+    pub archived: bool,
+    pub licence_expires_on: Option<NaiveDate>,
+    pub medical_card_expires_on: Option<NaiveDate>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct UnitFacts {
+    pub archived: bool,
+    pub unit: Unit,
+}
+
+/// What a stop copies of a location.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Place {
+    pub id: LocationId,
+    pub name: String,
+    pub address: String,
+    pub city: String,
+    pub state: String,
+    pub zip: String,
+    pub contact_name: Option<String>,
+    pub phone: Option<String>,
+    pub time_zone: String,
+}
+
+/// Opens a transaction with the trip loaded and locked, and its orders and those that are named after it, in the order of
+/// their ids, so that two requests do not wait for each other in a circle. `version` is the one that the caller has seen.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Stale`]; those of [`Db::begin`].
+pub async fn begin(
+    db: &Db,
+    actor: &Actor,
+    action: Action,
+    key: Option<&IdempotencyKey>,
+    (id, version): (TripId, Option<i64>),
+    named: &Named,
+) -> Result<(Tx, Loaded)> {
+    let orders =
+        format!("t.tenant_id = app.tenant_id() AND (t.trip_id = '{id}' OR t.id IN ({}))", list(&named.order_ids));
+    // Locked first and read afterwards: a statement that has waited for a lock sees the row anew, and its parts as they were
+    // before.
+    let load = format!(
+        "SELECT FROM trips t WHERE t.tenant_id = app.tenant_id() AND t.id = '{id}' FOR UPDATE; \
+         SELECT FROM orders t WHERE {orders} ORDER BY t.id FOR UPDATE; \
+         SELECT {columns}, r.loaded_trip, r.facts FROM (SELECT l.trip AS loaded_trip, {facts} AS facts \
+         FROM trips t CROSS JOIN LATERAL (SELECT {trip}) l WHERE t.tenant_id = app.tenant_id() AND t.id = '{id}') r \
+         LEFT JOIN orders t ON {orders} ORDER BY t.id",
+        columns = OrderInclude::PARTS.columns(),
+        trip = Include { orders: false, ..Include::PARTS }.columns(),
+        facts = named.facts("t.driver_id", "t.truck_id", "t.trailer_id"),
+    );
+    let loaded = db.begin_loading(actor, action, key, Some(&load)).await?;
+    let first = loaded.rows.first().ok_or(Error::NotFound("trip"))?;
+    let Json(trip): Json<Trip> = first.try_get("loaded_trip").map_err(Error::internal)?;
+    if version.is_some_and(|version| version != trip.version) {
+        return Err(Error::Stale);
+    }
+    let (orders, facts) = orders_and_facts(&loaded.rows)?;
+    Ok((loaded.tx, Loaded { trip, orders, facts }))
+}
+
+/// Opens a transaction for a trip that is still to be made.
+///
+/// # Errors
+/// Those of [`Db::begin`].
+pub(super) async fn begin_new(
+    db: &Db,
+    actor: &Actor,
+    action: Action,
+    key: Option<&IdempotencyKey>,
+    named: &Named,
+) -> Result<(Tx, Vec<PgRow>)> {
+    let orders = format!("t.tenant_id = app.tenant_id() AND t.id IN ({})", list(&named.order_ids));
+    let load = format!(
+        "SELECT FROM orders t WHERE {orders} ORDER BY t.id FOR UPDATE; \
+         SELECT {columns}, r.facts FROM (SELECT {facts} AS facts) r LEFT JOIN orders t ON {orders} ORDER BY t.id",
+        columns = OrderInclude::PARTS.columns(),
+        facts = named.facts("NULL::uuid", "NULL::uuid", "NULL::uuid"),
+    );
+    let loaded = db.begin_loading(actor, action, key, Some(&load)).await?;
+    Ok((loaded.tx, loaded.rows))
+}
+
+/// Ids are safe to write into a statement.
+fn list(ids: &[impl Display]) -> String {
+    ids.iter().fold("NULL".to_owned(), |mut list, id| {
+        let _ = write!(list, ", '{id}'");
+        list
+    })
+}
+
+impl Named {
+    /// The facts as JSON; `driver` and so on are what holds unless another is named.
+    fn facts(&self, driver: &str, truck: &str, trailer: &str) -> String {
+        fn id<T: Display>(named: &Patch<Option<T>>, present: &str) -> String {
+            match named {
+                Patch::Keep => present.to_owned(),
+                Patch::Set(None) => "NULL::uuid".to_owned(),
+                Patch::Set(Some(id)) => format!("'{id}'::uuid"),
+            }
+        }
+        let unit = |table: &str, id: String| {
+            format!(
+                "(SELECT json_build_object('archived', k.archived_at IS NOT NULL, 'unit', json_build_object( \
+                 'unit_number', k.unit_number, 'capacity', k.capacity, 'max_weight_lbs', k.max_weight_lbs, \
+                 'enclosed', k.enclosed)) FROM {table} k WHERE k.tenant_id = app.tenant_id() AND k.id = {id})"
+            )
+        };
+        format!(
+            "json_build_object('driver', (SELECT json_build_object('name', d.name, 'archived', d.archived_at IS NOT NULL, \
+             'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on) \
+             FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = {}), \
+             'truck', {}, 'trailer', {}, \
+             'places', (SELECT coalesce(json_agg(json_build_object('id', l.id, 'name', l.name, 'address', l.address, \
+             'city', l.city, 'state', l.state, 'zip', l.zip, 'contact_name', l.contact_name, 'phone', l.phone, \
+             'time_zone', l.time_zone)), '[]') FROM locations l WHERE l.tenant_id = app.tenant_id() AND l.id IN ({})))",
+            id(&self.driver_id, driver),
+            unit("trucks", id(&self.truck_id, truck)),
+            unit("trailers", id(&self.trailer_id, trailer)),
+            list(&self.location_ids),
+        )
+    }
+}
+
+/// The orders and the facts of rows that were loaded for them.
+pub(super) fn orders_and_facts(rows: &[PgRow]) -> Result<(Vec<Order>, Facts)> {
+    let first = rows.first().ok_or_else(|| Error::internal("nothing was loaded"))?;
+    let Json(facts) = first.try_get("facts").map_err(Error::internal)?;
+    let is_order = |row: &&PgRow| row.try_get::<Option<Uuid>, _>("id").is_ok_and(|id| id.is_some());
+    let orders =
+        rows.iter().filter(is_order).map(Order::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
+    Ok((orders, facts))
+}
+
+impl Loaded {
+    /// The orders on the trip.
+    pub(super) fn on_trip(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().filter(|order| order.trip_id == Some(self.trip.id))
+    }
+}

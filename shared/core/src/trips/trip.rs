@@ -1,0 +1,245 @@
+//! A trip as it is read: by the list, alone, and before it changes.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Row};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::stops::{self, TripStop};
+use super::{TripStatus, TripStopId};
+use crate::base::error::{Error, Result};
+use crate::drivers::DriverId;
+use crate::identity::actor::Actor;
+use crate::identity::permissions::Action;
+use crate::lookups::cancel_reasons::CancelReasonId;
+use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts};
+use crate::platform::db::Db;
+use crate::trailers::TrailerId;
+use crate::trucks::TruckId;
+
+crate::id!(TripId);
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Trip {
+    pub id: TripId,
+    /// Counts from 1 in each carrier.
+    pub number: i64,
+    pub status: TripStatus,
+    #[schema(required)]
+    pub driver_id: Option<DriverId>,
+    #[schema(required)]
+    pub truck_id: Option<TruckId>,
+    #[schema(required)]
+    pub trailer_id: Option<TrailerId>,
+    /// The first local day of its stops; before it has any, the day on which it was made.
+    pub start_date: NaiveDate,
+    /// The last local day of its stops.
+    pub end_date: NaiveDate,
+    /// Miles with vehicles on the trailer.
+    #[schema(required)]
+    pub loaded_miles: Option<i32>,
+    /// Miles without.
+    #[schema(required)]
+    pub empty_miles: Option<i32>,
+    #[schema(required)]
+    pub notes: Option<String>,
+    #[schema(required)]
+    pub cancel_reason_id: Option<CancelReasonId>,
+    /// Since when it is archived: out of the lists, still on its orders.
+    #[schema(required)]
+    pub archived_at: Option<DateTime<Utc>>,
+    #[schema(required)]
+    pub created_by: Option<Uuid>,
+    /// Counts up with each change of the trip or a stop of it; the ETag.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// In their order. On a single trip always, in lists with `include=stops`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stops: Option<Vec<TripStop>>,
+    /// By number. On a single trip always, in lists with `include=orders`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub orders: Option<Vec<TripOrder>>,
+    /// In lists with `include=driver`, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<DriverSummary>,
+    /// In lists with `include=truck`, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truck: Option<EquipmentSummary>,
+    /// In lists with `include=trailer`, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trailer: Option<EquipmentSummary>,
+}
+
+/// An order on a trip.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TripOrder {
+    pub id: OrderId,
+    pub number: i64,
+    #[schema(required)]
+    pub reference: Option<String>,
+    pub status: OrderStatus,
+    pub on_hold: bool,
+    pub transport_type: TransportType,
+    pub pickup_city: String,
+    pub pickup_state: String,
+    pub pickup_date: NaiveDate,
+    pub delivery_city: String,
+    pub delivery_state: String,
+    pub delivery_date: NaiveDate,
+    pub vehicle_counts: VehicleCounts,
+}
+
+/// A truck or a trailer.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EquipmentSummary {
+    pub id: Uuid,
+    pub unit_number: String,
+    /// Vehicle slots.
+    pub capacity: i16,
+}
+
+/// What to read beside the trip itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Include {
+    pub stops: bool,
+    pub orders: bool,
+    pub driver: bool,
+    pub truck: bool,
+    pub trailer: bool,
+}
+
+impl Include {
+    /// What a single trip comes with.
+    pub const PARTS: Self = Self { stops: true, orders: true, driver: false, truck: false, trailer: false };
+
+    /// The columns of a trip `t`: its id, and all of it.
+    pub fn columns(self) -> String {
+        let mut members = String::new();
+        for (included, name, subselect) in [
+            (self.stops, "stops", stops::OF_TRIP),
+            (self.orders, "orders", ORDERS),
+            (self.driver, "driver", DRIVER),
+            (self.truck, "truck", TRUCK),
+            (self.trailer, "trailer", TRAILER),
+        ] {
+            if included {
+                members += &format!(", '{name}', {subselect}");
+            }
+        }
+        format!("t.id, json_build_object({MEMBERS}{members}) AS trip")
+    }
+}
+
+const MEMBERS: &str = "'id', t.id, 'number', t.number, 'status', t.status, 'driver_id', t.driver_id, 'truck_id', t.truck_id, \
+    'trailer_id', t.trailer_id, 'start_date', t.start_date, 'end_date', t.end_date, 'loaded_miles', t.loaded_miles, \
+    'empty_miles', t.empty_miles, 'notes', t.notes, 'cancel_reason_id', t.cancel_reason_id, 'archived_at', t.archived_at, \
+    'created_by', t.created_by, 'version', t.version, 'created_at', t.created_at, 'updated_at', t.updated_at";
+const ORDERS: &str = "(SELECT coalesce(json_agg(json_build_object('id', o.id, 'number', o.number, 'reference', o.reference, \
+    'status', o.status, 'on_hold', o.on_hold, 'transport_type', o.transport_type, \
+    'pickup_city', o.pickup_city, 'pickup_state', o.pickup_state, 'pickup_date', o.pickup_date, \
+    'delivery_city', o.delivery_city, 'delivery_state', o.delivery_state, 'delivery_date', o.delivery_date, \
+    'vehicle_counts', json_build_object('total', o.vehicle_count, 'picked_up', o.picked_up_count, 'delivered', o.delivered_count)) \
+    ORDER BY o.number), '[]') FROM orders o WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id)";
+const DRIVER: &str = "(SELECT json_build_object('id', d.id, 'name', d.name, 'phone', d.phone) FROM drivers d \
+    WHERE d.tenant_id = t.tenant_id AND d.id = t.driver_id)";
+const TRUCK: &str = "(SELECT json_build_object('id', k.id, 'unit_number', k.unit_number, 'capacity', k.capacity) FROM trucks k \
+    WHERE k.tenant_id = t.tenant_id AND k.id = t.truck_id)";
+const TRAILER: &str = "(SELECT json_build_object('id', k.id, 'unit_number', k.unit_number, 'capacity', k.capacity) FROM trailers k \
+    WHERE k.tenant_id = t.tenant_id AND k.id = t.trailer_id)";
+
+impl FromRow<'_, PgRow> for Trip {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        row.try_get::<Json<_>, _>("trip").map(|json| json.0)
+    }
+}
+
+impl From<&Order> for TripOrder {
+    fn from(order: &Order) -> Self {
+        Self {
+            id: order.id,
+            number: order.number,
+            reference: order.reference.clone(),
+            status: order.status,
+            on_hold: order.on_hold,
+            transport_type: order.transport_type,
+            pickup_city: order.pickup.city.clone(),
+            pickup_state: order.pickup.state.clone(),
+            pickup_date: order.pickup.date,
+            delivery_city: order.delivery.city.clone(),
+            delivery_state: order.delivery.state.clone(),
+            delivery_date: order.delivery.date,
+            vehicle_counts: order.vehicle_counts,
+        }
+    }
+}
+
+impl Trip {
+    /// The stops of a trip that was loaded with them.
+    pub fn loaded_stops(&self) -> &[TripStop] {
+        self.stops.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn loaded_stops_mut(&mut self) -> &mut Vec<TripStop> {
+        self.stops.get_or_insert_default()
+    }
+
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(super) fn stop_mut(&mut self, id: TripStopId) -> Result<&mut TripStop> {
+        self.loaded_stops_mut().iter_mut().find(|stop| stop.id == id).ok_or(Error::NotFound("stop"))
+    }
+}
+
+/// Reads one trip with its stops and orders, in one round trip.
+pub async fn get(db: &Db, actor: &Actor, id: TripId) -> Result<Trip> {
+    let (_, trip) = db
+        .read_one(actor, Action::TripsRead, "trip", |sql| {
+            sql.push("SELECT ").push(Include::PARTS.columns());
+            sql.push(" FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ").push_bind(id);
+        })
+        .await?;
+    Ok(trip)
+}
+
+/// One move of a trip.
+#[derive(Debug, Serialize, FromRow, ToSchema)]
+pub struct TripHistoryEntry {
+    pub id: Uuid,
+    /// Null when it was created.
+    #[schema(required)]
+    pub from_status: Option<TripStatus>,
+    pub to_status: TripStatus,
+    /// When it happened, as told by who recorded it.
+    pub at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
+    /// The member or API key.
+    #[schema(required)]
+    pub actor_id: Option<Uuid>,
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// Of a cancellation.
+    #[schema(required)]
+    pub cancel_reason_id: Option<CancelReasonId>,
+}
+
+/// More than any trip sees in its life, however often it is made ready and reopened.
+const MAX_HISTORY: i64 = 1000;
+
+/// Reads the moves of a trip, oldest first.
+pub async fn history(db: &Db, actor: &Actor, id: TripId) -> Result<Vec<TripHistoryEntry>> {
+    let (_, entries) = db
+        .read(actor, Action::TripsRead, |sql| {
+            sql.push(
+                "SELECT h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id \
+                 FROM trip_history h WHERE h.tenant_id = e.tenant_id AND h.trip_id = ",
+            );
+            sql.push_bind(id).push(" ORDER BY h.id LIMIT ").push_bind(MAX_HISTORY);
+        })
+        .await?;
+    // Every trip has at least the entry of its creation.
+    if entries.is_empty() { Err(Error::NotFound("trip")) } else { Ok(entries) }
+}
