@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 /// Region, credentials and endpoint from the environment; `attempt` is the deadline of one attempt, of which the SDK makes up
 /// to three.
@@ -21,6 +22,22 @@ pub async fn config_at(endpoint: &str, attempt: Duration) -> SdkConfig {
         .timeout_config(timeouts(attempt))
         .load()
         .await
+}
+
+/// Why a service did not do what it was asked, for the log: nothing of what it answered but code and message, since an answer
+/// may hold a secret.
+pub fn reason<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(refused) => {
+            let refused = refused.err();
+            format!("{}: {}", refused.code().unwrap_or("no code"), refused.message().unwrap_or("no message"))
+        }
+        SdkError::ResponseError(_) => "its answer cannot be read".to_owned(),
+        error => DisplayErrorContext(error).to_string(),
+    }
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {
