@@ -47,3 +47,23 @@ fn timeouts(attempt: Duration) -> TimeoutConfig {
         .operation_timeout(attempt * 5 / 2)
         .build()
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::config::http::HttpResponse;
+    use aws_sdk_sqs::error::ErrorMetadata;
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+    use super::*;
+
+    #[test]
+    fn of_an_answer_code_and_message_alone_are_told() {
+        let raw = || HttpResponse::new(400.try_into().unwrap(), r#"{"SecretString": "hunter2"}"#.into());
+        let refused = ErrorMetadata::builder().code("AccessDenied").message("it is not yours").build();
+        let refused = SdkError::service_error(SendMessageError::generic(refused), raw());
+        assert_eq!(reason(&refused), "AccessDenied: it is not yours");
+        let unreadable = SdkError::<SendMessageError>::response_error("hunter2 is no JSON", raw());
+        assert_eq!(reason(&unreadable), "its answer cannot be read");
+        assert!(reason(&SdkError::<SendMessageError>::timeout_error("late")).contains("late"));
+    }
+}
