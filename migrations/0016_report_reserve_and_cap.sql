@@ -59,7 +59,7 @@ CREATE TABLE ai_reservations (
     -- Of the budget: that of the execution.
     month date NOT NULL,
     -- In US dollars.
-    amount numeric NOT NULL CHECK (amount >= 0),
+    amount numeric(16, 6) NOT NULL CHECK (amount >= 0),
     held_until timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, execution_id),
     CONSTRAINT ai_reservations_execution_id FOREIGN KEY (tenant_id, execution_id)

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use carhaul_testkit::{ModelFault, ModelServer, ModelStop};
 use serde_json::{Value, json};
 
+use crate::kinds::Yard;
 use crate::stage::Stage;
-use crate::support::{alone, execution, one, run};
+use crate::support::{Carrier, alone, execution, one, run};
 
 #[tokio::test]
 async fn an_answer_that_fits_is_kept_with_its_tokens_and_what_they_cost() {
@@ -144,4 +145,59 @@ async fn no_model_is_asked_beyond_a_budget() {
     run(format!("UPDATE skills SET max_cost = 1, model = 'of-unknown-price' WHERE id = '{}'", stage.skill)).await;
     assert_eq!(stage.run().await["error_code"], "no_price");
     assert_eq!(stage.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_model_says_to_a_copy_of_a_built_in_skill_is_held_to_the_rows_of_its_carrier() {
+    let _turn = alone().await;
+    let (stage, other) = (Stage::with_key().await, Carrier::create().await);
+    let (yard, theirs) = (Yard::of(&stage.carrier).await, Yard::of(&other).await);
+    let ranked = |driver: uuid::Uuid| json!({"driver_id": driver, "name": "Kim", "rank": 1, "score": 90, "factors": [], "blockers": [], "cautions": []});
+    let order = json!({"order_id": yard.order});
+    let match_input = json!({"order_ids": [yard.order]});
+    let message_input = json!({"order_id": yard.order, "intent": "delay", "channel": "sms", "reason": "snow on I-64"});
+    let message = |body: &str| json!({"subject": "No", "body": body, "segments": 9, "facts_used": ["/reason"]});
+    let issue = |code: &str, field: &str| json!({"code": code, "severity": "error", "message": "so", "field": field});
+    for (kind, input, answer, wrong) in [
+        ("match_driver", &match_input, json!({"drivers": [ranked(theirs.able)]}), Some("/drivers/0/driver_id")),
+        ("match_driver", &match_input, json!({"drivers": [ranked(yard.unable), ranked(yard.able)]}), None),
+        ("draft_message", &message_input, message("Snow. Pay at evil.example.com"), Some("/body")),
+        ("draft_message", &message_input, message("Snow on I-64, order R-2."), None),
+        (
+            "audit_billing",
+            &order,
+            json!({"ready": true, "issues": [issue("vin_missing", "/secret")]}),
+            Some("/issues/0/field"),
+        ),
+        ("audit_billing", &order, json!({"ready": true, "issues": []}), None),
+    ] {
+        run(format!(
+            "UPDATE skills s SET kind = b.code, input_schema = b.input_schema, output_schema = b.output_schema \
+             FROM builtin_skills b WHERE b.code = '{kind}' AND s.id = '{}'",
+            stage.skill
+        ))
+        .await;
+        stage.model.answer_with(answer.to_string(), ModelStop::End);
+        let id = stage.carrier.ask(&stage.skill.to_string(), std::slice::from_ref(input)).await[0];
+        stage.work(id).await;
+        let done = execution(id).await;
+        if let Some(wrong) = wrong {
+            assert_eq!((&done["status"], &done["error_code"]), (&json!("failed"), &json!("junk")), "{done}");
+            assert!(done["error_detail"].as_str().expect("a text").starts_with(wrong), "{done}");
+            continue;
+        }
+        assert_eq!(done["status"], "succeeded", "{done}");
+        let output = &done["output"];
+        match kind {
+            "match_driver" => {
+                assert_eq!(
+                    (&output["drivers"][0]["driver_id"], &output["drivers"][1]["score"]),
+                    (&json!(yard.able), &json!(0))
+                );
+                assert!(output["drivers"][1]["blockers"].to_string().contains("licence_expires"), "{output}");
+            }
+            "draft_message" => assert_eq!((&output["subject"], &output["segments"]), (&Value::Null, &json!(1))),
+            _ => assert_eq!(output["ready"], json!(false), "the order is not delivered: {output}"),
+        }
+    }
 }

@@ -229,7 +229,7 @@ mod tests {
             let expected = format!("/body has {what} that is not among the facts that were given");
             assert!(told.contains(&expected), "{body}: {told:?}");
         }
-        assert_eq!(refused(json!({}), Some("Only $9"), "Hello", &[]).len(), 2);
+        assert_eq!(refused(json!({}), Some("Only $8"), "Hello", &[]).len(), 2);
     }
 
     #[test]
