@@ -1,14 +1,16 @@
-"""A stand-in for a model provider on this machine: it knows one list of models, and who may see it."""
+"""A stand-in for a model provider on this machine: it knows one list of models, who may see it, and one answer."""
 
 import http.server
 import json
 import threading
+import time
 from contextlib import contextmanager
 
 
 @contextmanager
-def provider(key=None):
-    """The base address of an OpenAI-compatible API that takes this key, or any; and what it was asked, as paths and keys."""
+def provider(key=None, answer=(), pause=0):
+    """The base address of an OpenAI-compatible API that takes this key, or any; and what it was asked, as paths and keys. What it
+    answers comes in these pieces, with a pause of so many seconds before each."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -21,6 +23,22 @@ def provider(key=None):
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            for piece in answer:
+                time.sleep(pause)
+                self.say({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+            self.say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def say(self, event):
+            event |= {"object": "chat.completion.chunk", "model": "model-of-the-test"}
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+            self.wfile.flush()
 
         def log_message(self, *_):
             pass

@@ -26,8 +26,6 @@ pub struct Worker {
     pub runner: Runner,
     pub queue: Queue,
     pub dead_letters: Queue,
-    /// Of those who push what has changed.
-    pub nudges: Queue,
     /// Of the metrics.
     pub environment: &'static str,
 }
@@ -38,10 +36,14 @@ impl Worker {
         let providers = Providers::new(config.providers.clone(), clock.clone());
         let envelope = Envelope::new(&config.provider_keys_kms_key);
         Self {
-            runner: Runner { db, vault: Vault::new(providers, envelope, clock.clone()), clock },
+            runner: Runner {
+                db,
+                vault: Vault::new(providers, envelope, clock.clone()),
+                nudges: Queue::new(&config.realtime_queue_url),
+                clock,
+            },
             queue: Queue::new(&config.ai_queue_url),
             dead_letters: Queue::new(&config.ai_dead_letter_queue_url),
-            nudges: Queue::new(&config.realtime_queue_url),
             environment: config.function.environment.as_str(),
         }
     }
@@ -63,7 +65,7 @@ impl Worker {
             },
         };
         let ran = self.runner.run(permit, until).await;
-        nudge::send(&self.nudges, self.runner.db.take_listening().await).await;
+        nudge::send(&self.runner.nudges, self.runner.db.take_listening().await).await;
         match ran {
             Ok(report) => {
                 for id in report.lost {

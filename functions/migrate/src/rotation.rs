@@ -3,10 +3,11 @@
 
 use aws_lc_rs::rand;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use carhaul_core::platform::aws;
 use carhaul_core::platform::secrets::Credentials;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -143,6 +144,9 @@ fn refused(reason: &str) -> MigrateError {
     MigrateError::Rotation(reason.to_owned())
 }
 
-fn failed(error: impl std::error::Error) -> MigrateError {
-    MigrateError::Rotation(DisplayErrorContext(&error).to_string())
+fn failed<E>(error: SdkError<E>) -> MigrateError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    MigrateError::Rotation(aws::reason(&error))
 }

@@ -53,7 +53,12 @@ impl Realtime {
     /// Opens the socket, or refuses the handshake. Nothing can be posted before this has returned.
     async fn connect(&self, id: &str, ticket: Option<String>) -> Result<u16> {
         let Some(ticket) = ticket.filter(|ticket| !ticket.is_empty()) else { return Ok(401) };
-        Ok(if connection::open(&self.db, &ticket, id).await? { 200 } else { 401 })
+        match connection::open(&self.db, &ticket, id).await {
+            Ok(opened) => Ok(if opened { 200 } else { 401 }),
+            // Whoever asks for the next ticket is told in words.
+            Err(Error::OverLimit(_)) => Ok(402),
+            Err(other) => Err(other),
+        }
     }
 
     async fn message(&self, event: &SocketEvent) -> Result<()> {

@@ -65,14 +65,14 @@ async fn a_tender_that_gives_orders_to_its_reader_is_a_tender_and_nothing_more()
 }
 
 /// An order with one vehicle, a driver with an enclosed trailer who has hauled before, and one whose licence is over.
-struct Yard {
-    order: Uuid,
-    able: Uuid,
-    unable: Uuid,
+pub struct Yard {
+    pub order: Uuid,
+    pub able: Uuid,
+    pub unable: Uuid,
 }
 
 impl Yard {
-    async fn of(carrier: &Carrier) -> Self {
+    pub async fn of(carrier: &Carrier) -> Self {
         let yard = Self { order: Uuid::now_v7(), able: Uuid::now_v7(), unable: Uuid::now_v7() };
         let columns = "tenant_id, id, customer_id, number, reference, status, transport_type, currency, price, vehicle_count, pickup_city, \
             pickup_state, pickup_time_zone, pickup_from, pickup_to, delivery_city, delivery_state, delivery_time_zone, delivery_from, \

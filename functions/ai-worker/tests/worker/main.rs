@@ -1,9 +1,13 @@
 //! Executions as the worker runs them: through its own code, as its own database role, behind the pooler, with another
 //! carrier looking on.
 
+mod budgets;
 mod claims;
 mod deaths;
 mod kinds;
 mod letters;
 mod models;
+mod progress;
+mod schemas;
+mod stage;
 mod support;

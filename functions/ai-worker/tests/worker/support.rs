@@ -56,7 +56,12 @@ pub async fn runner() -> Runner {
 
 /// One that can open no key of a provider.
 pub fn runner_on(db: Db) -> Runner {
-    Runner { db, vault: vault("http://127.0.0.1:9", Envelope::new("none")), clock: Clock::system() }
+    runner_with(db, vault("http://127.0.0.1:9", Envelope::new("none")))
+}
+
+/// One that nudges nobody.
+pub fn runner_with(db: Db, vault: Vault) -> Runner {
+    Runner { db, vault, nudges: Queue::new("http://127.0.0.1:9/realtime"), clock: Clock::system() }
 }
 
 /// All providers are asked at this address.
@@ -77,10 +82,9 @@ pub async fn worker(aws: &Aws) -> Worker {
 pub fn worker_with(aws: &Aws, runner: Runner) -> Worker {
     let queue = |name: &str| Queue::with_client(&format!("{}/{name}", aws.queue_url()), aws.sqs());
     Worker {
-        runner,
+        runner: Runner { nudges: queue("realtime"), ..runner },
         queue: queue("ai"),
         dead_letters: queue("ai-dead-letters"),
-        nudges: queue("realtime"),
         environment: "local",
     }
 }

@@ -39,7 +39,7 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query
 #[utoipa::path(post, path = "/v1/provider-keys", operation_id = "create_provider_key", tag = "provider-keys",
     request_body = NewProviderKey, responses((status = CREATED, body = ProviderKey)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewProviderKey>) -> Outcome {
-    let prepared = provider_keys::prepare(&app.db, &actor, &app.vault, body).await?;
+    let prepared = provider_keys::prepare(&app.db, &actor, key.as_ref(), &app.vault, body).await?;
     let mut tx = app.db.begin(&actor, Action::ProviderKeysManage, key.as_ref()).await?;
     let row = provider_keys::create(&mut tx, prepared).await?;
     let answer = Answer::created(format!("/v1/provider-keys/{}", row.id), &row)?.etag(row.version);

@@ -64,6 +64,23 @@ async fn a_key_is_tried_kept_for_its_end_rotated_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_repeated_is_answered_as_before_and_nobody_is_asked_again_also_after_the_key_was_deleted() {
+    let app = TestApp::start().await;
+    let (owner, rival) = (app.carrier().await.owner, app.carrier().await.owner);
+    let row = owner.post_once(PATH, "once", a_key("anthropic")).await.expect(201);
+    assert_eq!(owner.post_once(PATH, "once", a_key("anthropic")).await.expect(201), row);
+    owner.delete(&format!("{PATH}/{}", id(&row))).await.expect(204);
+    let asked = app.models.requests().len();
+    assert_eq!(owner.post_once(PATH, "once", a_key("anthropic")).await.expect(201), row);
+    assert_eq!(owner.post_once(PATH, "once", a_key("gemini")).await.invalid_fields(), ["Idempotency-Key"]);
+    assert_eq!(app.models.requests().len(), asked);
+    assert!(ids(&owner.get(PATH).await.expect(200)).is_empty());
+    // Another carrier's key of that name is another key.
+    let theirs = rival.post_once(PATH, "once", a_key("anthropic")).await.expect(201);
+    assert_eq!((app.models.requests().len(), id(&theirs) == id(&row)), (asked + 1, false));
+}
+
+#[tokio::test]
 async fn a_key_that_is_refused_or_cannot_be_tried_is_not_kept() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;

@@ -63,6 +63,29 @@ async fn a_ticket_is_for_whom_events_are() {
 }
 
 #[tokio::test]
+async fn no_ticket_is_issued_to_a_carrier_with_as_many_connections_as_its_plan_allows() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    app.run(&format!("UPDATE tenants SET plan = 'free' WHERE id IN ('{}', '{}')", carrier.id, rival.id)).await;
+    app.run(&format!(
+        "INSERT INTO realtime_connections (tenant_id, id, user_id, xid, seq) \
+         SELECT tenant_id, n || ' of ' || tenant_id, user_id, 0, 0 FROM memberships, generate_series(1, 10) n \
+         WHERE tenant_id = '{}' AND role = 'owner'",
+        carrier.id
+    ))
+    .await;
+    let refused = carrier.owner.post(TICKETS, json!({})).await.refused(402, "over_limit");
+    assert_eq!(
+        (&refused["limit"], &refused["max"], &refused["used"]),
+        (&json!("connections"), &json!(10), &json!(10)),
+        "{refused}"
+    );
+    rival.owner.post(TICKETS, json!({})).await.expect(201);
+    app.run(&format!("DELETE FROM realtime_connections WHERE id = '3 of {}'", carrier.id)).await;
+    carrier.owner.post(TICKETS, json!({})).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_change_nudges_once_and_only_where_somebody_listens() {
     let app = TestApp::start().await;
     let (carrier, rival) = (app.carrier().await, app.carrier().await);

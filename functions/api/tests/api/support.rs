@@ -259,7 +259,8 @@ impl TestApp {
     pub async fn run_execution(&self, id: &str) {
         let clock = Clock::system();
         let db = Db::with_options(self.database.options("carhaul_ai"));
-        let runner = Runner { db, vault: vault_of(&self.models, &self.kms, true), clock: clock.clone() };
+        let nudges = Queue::new("http://127.0.0.1:9/realtime");
+        let runner = Runner { db, vault: vault_of(&self.models, &self.kms, true), nudges, clock: clock.clone() };
         let permit = ExecutionId(id.parse().expect("an id is a UUID"));
         let waits = format!("SELECT count(*) FROM executions WHERE id = '{id}' AND status IN ('queued', 'running')");
         for _ in 0..500 {

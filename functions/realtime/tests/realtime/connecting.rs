@@ -55,6 +55,38 @@ async fn of_many_who_come_with_one_ticket_one_gets_in() {
 }
 
 #[tokio::test]
+async fn of_many_who_come_at_once_as_many_get_in_as_the_plan_allows_and_the_next_when_one_has_gone() {
+    let world = World::new().await;
+    let (carrier, other) = (Carrier::create().await, Carrier::create().await);
+    run(format!("UPDATE tenants SET plan = 'free' WHERE id IN ('{}', '{}')", carrier.id, other.id)).await;
+    let (owner, theirs) = (carrier.member("owner").await, other.member("owner").await);
+    let mut tickets = Vec::new();
+    for _ in 0..14 {
+        tickets.push(owner.ticket().await);
+    }
+    let (local, mut handshakes) = (LocalSet::new(), JoinSet::new());
+    for ticket in tickets {
+        let instance = world.another_instance().await;
+        let shake = async move {
+            let id = format!("c {}", Uuid::now_v7());
+            (status(&instance.handle(connect_event(Some(&ticket), &id)).await), id, ticket)
+        };
+        handshakes.spawn_local_on(shake, &local);
+    }
+    let (opened, refused): (Vec<_>, Vec<_>) =
+        local.run_until(handshakes.join_all()).await.into_iter().partition(|(status, ..)| *status == 200);
+    assert_eq!((opened.len(), refused.len()), (10, 4));
+    assert!(refused.iter().all(|(status, ..)| *status == 402), "{refused:?}");
+    assert_eq!(carrier.connections().await, 10);
+    // Whoever was refused has their ticket still.
+    assert_eq!(world.handshake(&refused[0].2, "again=").await, 402);
+    world.function.handle(socket_event("DISCONNECT", &opened[0].1, None)).await;
+    assert_eq!(world.handshake(&refused[0].2, &format!("again {}", Uuid::now_v7())).await, 200);
+    world.connect(&theirs).await;
+    assert_eq!((carrier.connections().await, other.connections().await), (10, 1));
+}
+
+#[tokio::test]
 async fn a_connection_says_what_it_hears() {
     let world = World::new().await;
     let carrier = Carrier::create().await;

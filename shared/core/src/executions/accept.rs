@@ -90,11 +90,11 @@ pub async fn accept(
 }
 
 /// What is left of the month's budget of the carrier that was entered; null without one.
-pub(super) const BUDGET_LEFT: &str = "(SELECT n.ai_budget_amount - coalesce((SELECT sum(u.cost) FROM ai_usage u \
+const BUDGET_LEFT: &str = "(SELECT n.ai_budget_amount - coalesce((SELECT sum(u.cost) FROM ai_usage u \
     WHERE u.tenant_id = n.id AND u.month = date_trunc('month', now() AT TIME ZONE n.time_zone)::date), 0) \
     FROM tenants n WHERE n.id = app.tenant_id())";
 
-pub(super) fn budget_reached() -> Error {
+fn budget_reached() -> Error {
     Error::conflict(
         "ai_budget_reached",
         "this month's budget for model providers is used up; see ai_budget_amount of the carrier",

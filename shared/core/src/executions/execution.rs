@@ -1,9 +1,12 @@
 //! An execution as it is read.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -59,6 +62,21 @@ pub struct Failure {
     pub detail: String,
 }
 
+/// What a model has said of the answer that it is writing, unchecked: gone once the attempt is over. The events
+/// `execution.progress` bring the same in pieces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExecutionProgress)]
+pub struct Progress {
+    pub attempt: i32,
+    /// 2: the first answer did not fit, and this one is written in its place.
+    pub draft: i32,
+    /// The number of the last piece of the attempt: what events bring under this number or a lower one is in here.
+    pub part: i32,
+    /// The texts that are members of the output itself, as far as they have come.
+    #[schema(example = json!({"subject": "Picked up: LB-48213", "body": "Hello Dana,\n\nOrder 10"}))]
+    pub text: BTreeMap<String, String>,
+}
+
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Execution {
     pub id: ExecutionId,
@@ -111,6 +129,9 @@ pub struct Execution {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub output: Option<Value>,
+    /// On a single execution that is running, whose model has begun to write texts for a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 macro_rules! columns {
@@ -159,6 +180,7 @@ impl FromRow<'_, PgRow> for Execution {
             updated_at: row.try_get("updated_at")?,
             input: row.try_get("input")?,
             output: row.try_get("output")?,
+            progress: row.try_get::<Option<Json<Progress>>, _>("progress")?.map(|progress| progress.0),
         })
     }
 }
@@ -166,7 +188,9 @@ impl FromRow<'_, PgRow> for Execution {
 impl Resource for Execution {
     const TABLE: &'static str = "executions";
     const NAME: &'static str = "execution";
-    const COLUMNS: &'static str = columns!("t.input, t.output");
+    const COLUMNS: &'static str = columns!(
+        "t.input, t.output, CASE WHEN t.status = 'running' THEN app.execution_progress(t.tenant_id, t.id) END AS progress"
+    );
     const READ: Action = Action::ExecutionsRead;
     const WRITE: Action = Action::ExecutionsCreate;
 
@@ -176,7 +200,7 @@ impl Resource for Execution {
 }
 
 /// Without input and output, which may be long: of a list.
-const LISTED: &str = columns!("NULL::jsonb AS input, NULL::jsonb AS output");
+const LISTED: &str = columns!("NULL::jsonb AS input, NULL::jsonb AS output, NULL::jsonb AS progress");
 
 #[derive(Debug, Default)]
 pub struct ExecutionFilter {

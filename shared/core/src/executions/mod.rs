@@ -15,5 +15,5 @@ pub mod run;
 pub mod stuck;
 
 pub use self::execution::{
-    BatchId, Execution, ExecutionFilter, ExecutionId, ExecutionStatus, Failure, Review, get, list,
+    BatchId, Execution, ExecutionFilter, ExecutionId, ExecutionStatus, Failure, Progress, Review, get, list,
 };

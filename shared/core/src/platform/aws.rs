@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
@@ -81,5 +82,41 @@ fn failed(error: reqwest::Error) -> ConnectorError {
         ConnectorError::user(error.into())
     } else {
         ConnectorError::io(error.into())
+    }
+}
+
+/// Why a service did not do what it was asked, for the log: nothing of what it answered but code and message, since an answer
+/// may hold a secret.
+pub fn reason<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(refused) => {
+            let refused = refused.err();
+            format!("{}: {}", refused.code().unwrap_or("no code"), refused.message().unwrap_or("no message"))
+        }
+        SdkError::ResponseError(_) => "its answer cannot be read".to_owned(),
+        error => DisplayErrorContext(error).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sqs::config::http::HttpResponse;
+    use aws_sdk_sqs::error::ErrorMetadata;
+    use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+    use super::*;
+
+    #[test]
+    fn of_an_answer_code_and_message_alone_are_told() {
+        let raw = || HttpResponse::new(400.try_into().unwrap(), r#"{"SecretString": "hunter2"}"#.into());
+        let refused = ErrorMetadata::builder().code("AccessDenied").message("it is not yours").build();
+        let refused = SdkError::service_error(SendMessageError::generic(refused), raw());
+        assert_eq!(reason(&refused), "AccessDenied: it is not yours");
+        let unreadable = SdkError::<SendMessageError>::response_error("hunter2 is no JSON", raw());
+        assert_eq!(reason(&unreadable), "its answer cannot be read");
+        assert!(reason(&SdkError::<SendMessageError>::timeout_error("late")).contains("late"));
     }
 }

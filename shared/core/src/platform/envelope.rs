@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
@@ -81,7 +80,7 @@ impl Envelope {
     pub async fn seal(&self, tenant: TenantId, bound: &[String], text: &Secret) -> Result<Sealed, EnvelopeError> {
         let made = self.client().await.generate_data_key().key_id(&*self.kms_key).key_spec(DataKeySpec::Aes256);
         let made = made.encryption_context(CONTEXT, tenant.to_string()).send().await;
-        let made = made.map_err(|error| unavailable(&reason(&error)))?;
+        let made = made.map_err(|error| unavailable(&aws::reason(&error)))?;
         let (Some(data_key), Some(encrypted)) = (made.plaintext, made.ciphertext_blob) else {
             return Err(unavailable(&"it made no key"));
         };
@@ -104,7 +103,7 @@ impl Envelope {
                     Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
                         EnvelopeError::Closed
                     }
-                    _ => unavailable(&reason(&error)),
+                    _ => unavailable(&aws::reason(&error)),
                 }
             })?;
         let data_key = opened.plaintext.ok_or_else(|| unavailable(&"it returned no key"))?;
@@ -128,21 +127,6 @@ fn key(data_key: &[u8]) -> Result<RandomizedNonceKey, EnvelopeError> {
 /// A JSON array: no two lists of parts read the same.
 fn associated(tenant: TenantId, bound: &[String]) -> Aad<String> {
     Aad::from(serde_json::json!([tenant, bound]).to_string())
-}
-
-/// Nothing of what KMS answered but code and message: an answer may hold a key.
-fn reason<E>(error: &SdkError<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    match error {
-        SdkError::ServiceError(refused) => {
-            let refused = refused.err();
-            format!("{}: {}", refused.code().unwrap_or("no code"), refused.message().unwrap_or("no message"))
-        }
-        SdkError::ResponseError(_) => "its answer cannot be read".to_owned(),
-        error => DisplayErrorContext(error).to_string(),
-    }
 }
 
 fn unavailable(reason: &dyn std::fmt::Display) -> EnvelopeError {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde::Serialize;
 use tokio::sync::OnceCell;
@@ -51,7 +50,7 @@ impl Queue {
         let body = serde_json::to_string(message).map_err(Error::internal)?;
         let request = self.client().await.send_message().queue_url(&*self.url).message_body(body);
         let sent = request.set_delay_seconds(seconds(delay)).send().await;
-        sent.map(drop).map_err(|error| unavailable(&DisplayErrorContext(&error)))
+        sent.map(drop).map_err(|error| unavailable(&aws::reason(&error)))
     }
 
     /// Sends messages ten at a time.
@@ -80,7 +79,7 @@ impl Queue {
             });
             let entries = entries.collect::<Result<Vec<_>>>()?;
             let request = self.client().await.send_message_batch().queue_url(&*self.url).set_entries(Some(entries));
-            let sent = request.send().await.map_err(|error| unavailable(&DisplayErrorContext(&error)))?;
+            let sent = request.send().await.map_err(|error| unavailable(&aws::reason(&error)))?;
             if let Some(refused) = sent.failed().first() {
                 return Err(unavailable(&refused.code()));
             }
@@ -96,7 +95,7 @@ impl Queue {
         let seconds = i32::try_from(time.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX).min(LONGEST_HIDDEN);
         let request = self.client().await.change_message_visibility().queue_url(&*self.url).receipt_handle(receipt);
         let hidden = request.visibility_timeout(seconds).send().await;
-        hidden.map(drop).map_err(|error| unavailable(&DisplayErrorContext(&error)))
+        hidden.map(drop).map_err(|error| unavailable(&aws::reason(&error)))
     }
 
     async fn client(&self) -> &Client {

@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, OnceCell};
@@ -131,7 +130,7 @@ impl Secrets {
     async fn fetch(&self, id: &str) -> Result<Secret, SecretsError> {
         let unavailable = |reason: String| SecretsError::Unavailable { id: id.to_owned(), reason };
         let secret = self.client().await.get_secret_value().secret_id(id).send().await;
-        let secret = secret.map_err(|error| unavailable(DisplayErrorContext(&error).to_string()))?;
+        let secret = secret.map_err(|error| unavailable(aws::reason(&error)))?;
         let text = secret.secret_string().ok_or_else(|| unavailable("it is binary".to_owned()))?;
         Ok(Secret::new(text))
     }

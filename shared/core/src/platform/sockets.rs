@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::Builder;
-use aws_sdk_apigatewaymanagement::error::{DisplayErrorContext, SdkError};
+use aws_sdk_apigatewaymanagement::error::SdkError;
 use aws_sdk_apigatewaymanagement::operation::delete_connection::DeleteConnectionError;
 use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
 use aws_sdk_apigatewaymanagement::primitives::Blob;
@@ -58,7 +58,7 @@ impl Sockets {
                 Err(Undelivered::Gone)
             }
             Err(error) => {
-                tracing::warn!(connection = id, error = %DisplayErrorContext(&error), "a message was not delivered");
+                tracing::warn!(connection = id, error = aws::reason(&error), "a message was not delivered");
                 Err(Undelivered::Failed)
             }
         }
@@ -73,7 +73,7 @@ impl Sockets {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(e)) if matches!(e.err(), DeleteConnectionError::GoneException(_)) => Ok(()),
             Err(error) => {
-                tracing::warn!(connection = id, error = %DisplayErrorContext(&error), "a connection was not closed");
+                tracing::warn!(connection = id, error = aws::reason(&error), "a connection was not closed");
                 Err(Undelivered::Failed)
             }
         }

@@ -20,6 +20,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::{Assignments, Db, Resource, Sql, Tx};
 use crate::platform::envelope::Sealed;
+use crate::platform::idempotency::IdempotencyKey;
 use crate::providers::ProviderName;
 use crate::providers::base_url::BaseUrl;
 
@@ -109,22 +110,37 @@ pub async fn get(db: &Db, actor: &Actor, id: ProviderKeyId) -> Result<ProviderKe
 }
 
 /// Tries the key at the provider and encrypts it, outside of any transaction. None: the carrier has a key for the provider
-/// already, of which the transaction will tell, or tell again what it told before.
+/// already, of which the transaction will tell.
 ///
 /// # Errors
+/// [`Error::AnsweredBefore`] for a request that was answered before, whatever has become of the key since;
 /// [`Error::Invalid`] that names `key` or `base_url`; [`Error::Unavailable`] when the provider cannot be asked: an untried
 /// key would fail where nobody looks.
-pub async fn prepare(db: &Db, actor: &Actor, vault: &Vault, new: NewProviderKey) -> Result<Option<Prepared>> {
-    let NewProviderKey { provider, key, base_url } = new;
-    let of_provider = |sql: &mut Sql| {
-        sql.push("SELECT t.id FROM provider_keys t WHERE t.tenant_id = e.tenant_id AND t.provider = ")
-            .push_bind(provider);
+pub async fn prepare(
+    db: &Db,
+    actor: &Actor,
+    key: Option<&IdempotencyKey>,
+    vault: &Vault,
+    new: NewProviderKey,
+) -> Result<Option<Prepared>> {
+    #[derive(FromRow)]
+    struct Situation {
+        has_one: bool,
+    }
+    let NewProviderKey { provider, key: secret, base_url } = new;
+    let situation = |sql: &mut Sql| {
+        sql.push(
+            "SELECT e.tenant_id AS id, EXISTS (SELECT FROM provider_keys t WHERE t.tenant_id = e.tenant_id AND t.provider = ",
+        )
+        .push_bind(provider)
+        .push(") AS has_one");
     };
-    let (entered, existing) = db.read::<(Uuid,)>(actor, Action::ProviderKeysManage, of_provider).await?;
-    if !existing.is_empty() {
+    let (entered, Situation { has_one }) =
+        db.read_unanswered(actor, Action::ProviderKeysManage, key, "carrier", situation).await?;
+    if has_one {
         return Ok(None);
     }
-    Ok(Some(vault.prepare(entered.tenant_id, ProviderKeyId::new(), provider, base_url, key).await?))
+    Ok(Some(vault.prepare(entered.tenant_id, ProviderKeyId::new(), provider, base_url, secret).await?))
 }
 
 /// # Errors

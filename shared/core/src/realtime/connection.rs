@@ -29,6 +29,9 @@ pub struct Listening {
 }
 
 /// Makes a connection of a ticket; whether there was one that still held. Nobody can connect twice with the same.
+///
+/// # Errors
+/// [`Error::OverLimit`] when the carrier has as many as its plan allows; the ticket is then as it was.
 pub async fn open(db: &Db, ticket: &str, id: &str) -> Result<bool> {
     let rows = db
         .fetch(|sql| {

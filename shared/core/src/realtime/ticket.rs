@@ -27,6 +27,9 @@ pub struct IssuedTicket {
 }
 
 /// Issues a ticket to the caller.
+///
+/// # Errors
+/// [`Error::OverLimit`](crate::base::error::Error::OverLimit) when the carrier has as many connections as its plan allows.
 pub async fn create(tx: &mut Tx, url: &str) -> Result<IssuedTicket> {
     #[derive(FromRow)]
     struct Row {

@@ -46,6 +46,11 @@ impl Kind {
         matches!(self, Self::ExtractOrder | Self::MatchDriver)
     }
 
+    /// Whether its result has texts for a person, which are worth reading before they are whole.
+    pub fn is_for_reading(self) -> bool {
+        matches!(self, Self::DraftMessage | Self::Custom)
+    }
+
     /// Whether a run is given rows of the carrier beside its input.
     pub fn has_context(self) -> bool {
         matches!(self, Self::MatchDriver | Self::DraftMessage | Self::AuditBilling)

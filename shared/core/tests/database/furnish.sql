@@ -58,4 +58,6 @@ INSERT INTO executions (tenant_id, id, skill, skill_version, own_skill_id, kind,
                         deadline_seconds, month)
 SELECT $tenant, status, tag::text, 1, tag, 'custom', 'openai_compatible', '{}', 1, now() + interval '1 day', 10, '2030-01-01' FROM made;
 UPDATE executions SET status = 'succeeded', cost = 0.01 WHERE tenant_id = $tenant;
+INSERT INTO ai_reservations (tenant_id, execution_id, month, amount, held_until)
+SELECT tenant_id, id, month, 0.01, now() FROM executions WHERE tenant_id = $tenant;
 COMMIT;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::Runner;
 use super::claim::Claim;
 use super::context::Context;
 use super::model;
 use crate::base::error::{Error, Violations};
 use crate::base::money::Cost;
-use crate::provider_keys::{SealedKey, Vault};
+use crate::provider_keys::SealedKey;
 use crate::skills::schema::{Compiled, check_storable};
 use crate::skills::{Kind, Provider};
 
@@ -60,7 +61,7 @@ impl Answer {
 }
 
 /// The one place that tells providers apart: our rules, and models.
-pub async fn answer(vault: &Vault, claim: &Claim, deadline: Instant) -> Answer {
+pub async fn answer(runner: &Runner, claim: &Claim, deadline: Instant) -> Answer {
     let context = match &claim.context {
         Ok(context) => context,
         Err(failed) => return Answer::free(Err(failed.clone())),
@@ -71,7 +72,7 @@ pub async fn answer(vault: &Vault, claim: &Claim, deadline: Instant) -> Answer {
             Answer::free(output.and_then(|output| check(claim, context, output)))
         }
         Provider::Anthropic | Provider::Gemini | Provider::OpenaiCompatible => {
-            model::answer(vault, claim, context, deadline).await
+            model::answer(runner, claim, context, deadline).await
         }
     }
 }

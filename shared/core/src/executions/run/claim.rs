@@ -12,7 +12,6 @@ use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::money::Cost;
 use crate::executions::ExecutionId;
-use crate::executions::accept::BUDGET_LEFT;
 use crate::platform::db::{Db, Sql, SystemTx};
 use crate::provider_keys::{SealedKey, select_sealed};
 use crate::providers::ProviderName;
@@ -42,8 +41,8 @@ pub struct Money {
     pub key: Option<SealedKey>,
     /// None: of a model that is not in the price list.
     pub price: Option<Price>,
-    /// None: no budget.
-    pub budget_left: Option<Decimal>,
+    /// Whether the carrier has a budget, which is then held before the provider is asked.
+    pub has_budget: bool,
     /// Of attempts before this one.
     pub spent: Cost,
 }
@@ -127,15 +126,17 @@ async fn load_money(tx: &mut SystemTx, id: ExecutionId, skill: &Skill) -> Result
         Provider::OpenaiCompatible => ProviderName::OpenaiCompatible,
     };
     let key: Option<SealedKey> = tx.fetch_optional(Sql::new(select_sealed(name))).await?;
-    let mut sql = Sql::new("SELECT x.cost AS spent, ");
-    sql.push(BUDGET_LEFT).push(" AS budget_left, p.input_price, p.output_price FROM executions x LEFT JOIN LATERAL (");
+    let mut sql = Sql::new(
+        "SELECT x.cost AS spent, n.ai_budget_amount IS NOT NULL AS has_budget, p.input_price, p.output_price FROM executions x \
+         JOIN tenants n ON n.id = x.tenant_id LEFT JOIN LATERAL (",
+    );
     sql.push("SELECT p.input_price, p.output_price FROM ai_prices p WHERE p.provider = ").push_bind(skill.provider);
     sql.push(" AND p.model = ").push_bind(skill.model.clone()).push(" AND p.valid_from <= now() ");
     sql.push("ORDER BY p.valid_from DESC LIMIT 1) p ON true WHERE x.tenant_id = app.tenant_id() AND x.id = ")
         .push_bind(id);
-    type Row = (Cost, Option<Decimal>, Option<Decimal>, Option<Decimal>);
+    type Row = (Cost, bool, Option<Decimal>, Option<Decimal>);
     let row: Option<Row> = tx.fetch_optional(sql).await?;
-    let (spent, budget_left, input, output) = row.unwrap_or_default();
+    let (spent, has_budget, input, output) = row.unwrap_or_default();
     let price = input.zip(output).map(|(input, output)| Price { input, output });
-    Ok(Money { key, price, budget_left, spent })
+    Ok(Money { key, price, has_budget, spent })
 }

@@ -4,10 +4,13 @@
 //! finds out is dropped.
 
 mod answer;
+mod budget;
 mod claim;
 mod context;
 mod finish;
 mod model;
+mod progress;
+mod texts;
 
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ use crate::base::clock::Clock;
 use crate::base::error::Result;
 use crate::platform::crypto::random_fraction;
 use crate::platform::db::Db;
+use crate::platform::queue::Queue;
 use crate::provider_keys::Vault;
 
 /// Time that is left for the second transaction.
@@ -33,6 +37,8 @@ pub struct Runner {
     pub db: Db,
     /// Opens the carriers' keys of model providers.
     pub vault: Vault,
+    /// Of those who push what has changed.
+    pub nudges: Queue,
     pub clock: Clock,
 }
 
@@ -78,7 +84,7 @@ impl Runner {
         let now = self.clock.now();
         let deadline = (now + TimeDelta::seconds(i64::from(claim.deadline_seconds))).min(until - CLOSING);
         let deadline = Instant::now() + (deadline - now).to_std().unwrap_or_default();
-        let answer = answer::answer(&self.vault, claim, deadline).await;
+        let answer = answer::answer(self, claim, deadline).await;
         let delay = |asked| backoff::after(claim.attempt, asked, random_fraction());
         finish::finish(&self.db, claim, answer, delay).await
     }

@@ -8,23 +8,25 @@ use tokio::time::Instant;
 use super::answer::{Answer, Failed, Usage, check};
 use super::claim::Claim;
 use super::context::Context;
+use super::progress::Progress;
+use super::{Runner, budget};
 use crate::base::money::Cost;
 use crate::base::words::Word;
 use crate::platform::envelope::EnvelopeError;
-use crate::provider_keys::{OpenError, Vault};
+use crate::provider_keys::OpenError;
 use crate::providers::price::{Price, cost};
-use crate::providers::{self, Completion, CompletionRequest, Content, ErrorCode, ProviderError, Stop};
+use crate::providers::{self, Completion, CompletionRequest, Content, ErrorCode, OnText, ProviderError, Stop};
 use crate::skills::prompt;
 
 /// No text has more tokens than that many bytes make, whatever its language.
 const BYTES_A_TOKEN: u64 = 2;
 
-pub async fn answer(vault: &Vault, claim: &Claim, context: &Context, deadline: Instant) -> Answer {
+pub async fn answer(runner: &Runner, claim: &Claim, context: &Context, deadline: Instant) -> Answer {
     let Some(key) = &claim.money.key else {
         let provider = Word(&claim.skill.provider);
         return Answer::free(Err(Failed::for_good("no_key", format!("there is no key for the provider {provider}"))));
     };
-    let provider = match vault.open(claim.tenant_id, key).await {
+    let provider = match runner.vault.open(claim.tenant_id, key).await {
         Ok(provider) => provider,
         Err(OpenError::Envelope(EnvelopeError::Unavailable(detail))) => {
             tracing::error!(detail, "a provider key cannot be opened");
@@ -38,16 +40,27 @@ pub async fn answer(vault: &Vault, claim: &Claim, context: &Context, deadline: I
         }
         Err(OpenError::Provider(error)) => return Answer::free(Err(failed(&error, claim))),
     };
-    let mut asking = Asking { provider, claim, context, deadline, usage: Usage::default(), invalid_key: false };
+    let mut asking = Asking {
+        runner,
+        provider,
+        claim,
+        context,
+        deadline,
+        progress: Progress::new(runner, claim),
+        usage: Usage::default(),
+        invalid_key: false,
+    };
     let result = asking.ask().await;
     Answer { result, refused_key: asking.invalid_key.then(|| key.clone()), usage: asking.usage }
 }
 
 struct Asking<'a> {
+    runner: &'a Runner,
     provider: providers::Provider,
     claim: &'a Claim,
     context: &'a Context,
     deadline: Instant,
+    progress: Progress<'a>,
     /// Of all calls so far.
     usage: Usage,
     invalid_key: bool,
@@ -75,8 +88,10 @@ impl Asking<'_> {
 
     /// Calls once. The inner error is an answer that does not fit, with what is wrong.
     async fn call(&mut self, request: &CompletionRequest) -> Result<Result<Value, (String, Failed)>, Failed> {
-        self.require_budget(request)?;
-        let completion = match self.provider.complete(request, self.deadline, &mut |_| {}).await {
+        self.require_budget(request).await?;
+        let (provider, deadline) = (&self.provider, self.deadline);
+        let call = async |on_text: OnText<'_>| provider.complete(request, deadline, on_text).await;
+        let completion = match self.progress.of(call).await {
             Ok(completion) => completion,
             Err(error) => {
                 if let ProviderError::Permanent { usage, .. } = &error {
@@ -100,12 +115,12 @@ impl Asking<'_> {
         })
     }
 
-    /// Before the call, what it may cost at the most; a carrier's own server costs us nothing.
-    fn require_budget(&self, request: &CompletionRequest) -> Result<(), Failed> {
+    /// Before the call, what it may cost at the most is held; a carrier's own server costs us nothing.
+    async fn require_budget(&self, request: &CompletionRequest) -> Result<(), Failed> {
         let money = &self.claim.money;
         let Some(price) = money.price else {
             let is_own = money.key.as_ref().is_some_and(|key| key.base_url.is_some());
-            if (money.budget_left.is_some() || self.claim.skill.max_cost.is_some()) && !is_own {
+            if (money.has_budget || self.claim.skill.max_cost.is_some()) && !is_own {
                 return Err(Failed::for_good(
                     "no_price",
                     format!("there is a budget and no price of {}", request.model),
@@ -114,9 +129,6 @@ impl Asking<'_> {
             return Ok(());
         };
         let spent = self.usage.cost.decimal();
-        if money.budget_left.is_some_and(|left| left <= spent) {
-            return Err(Failed::for_good("ai_budget_reached", "this month's budget for model providers is used up"));
-        }
         let bytes = request.system.len() + request.user.len() + self.claim.skill.output_schema.to_string().len();
         let most = providers::Usage {
             input_tokens: bytes as u64 / BYTES_A_TOKEN + 1,
@@ -126,6 +138,9 @@ impl Asking<'_> {
         let allowed = self.claim.skill.max_cost.map(|max| max.decimal() - money.spent.decimal() - spent);
         if allowed.is_some_and(|allowed| most > allowed) {
             return Err(Failed::for_good("too_costly", "it may cost more than the skill's max_cost"));
+        }
+        if money.has_budget {
+            budget::reserve(&self.runner.db, self.claim, most.saturating_add(spent)).await?;
         }
         Ok(())
     }

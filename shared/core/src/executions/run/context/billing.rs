@@ -1,18 +1,11 @@
 //! An order as it is to be billed.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{About, Context, Found, orders, read, targets};
 use crate::base::error::{Error, Result};
-use crate::orders::OrderId;
 use crate::platform::db::SystemTx;
-use crate::skills::rules::audit_billing::{self, OrderFacts, Output, Severity};
-
-#[derive(Deserialize)]
-struct Asked {
-    order_id: OrderId,
-}
+use crate::skills::rules::audit_billing::{Asked, OrderFacts};
 
 /// What was collected on delivery is recorded nowhere yet.
 const FACTS: &str = "json_build_object('status', t.status, 'billing_status', t.billing_status, 'on_hold', t.on_hold, \
@@ -38,12 +31,4 @@ pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
     let facts = rows.into_iter().next().map(|row| row.facts.0).unwrap_or_default();
     let order: OrderFacts = serde_json::from_value(facts).map_err(Error::internal)?;
     Ok(Ok(Context { targets, about: About::Billing(Box::new(order)) }))
-}
-
-/// What the rules have found stands, whatever a model says; it may find more.
-pub fn admit(order: &OrderFacts, output: Output) -> Output {
-    let Output { mut issues, .. } = audit_billing::audit(order);
-    let more: Vec<_> = output.issues.into_iter().filter(|issue| !issues.contains(issue)).collect();
-    issues.extend(more);
-    Output { ready: issues.iter().all(|issue| issue.severity != Severity::Error), issues }
 }

@@ -1,23 +1,16 @@
 //! Drivers for orders: who there is, what they drive, what else they have to do.
 
-use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{About, Context, Found, orders, read, targets};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{Error, Result};
 use crate::executions::run::answer::Failed;
-use crate::orders::OrderId;
 use crate::platform::db::{Sql, SystemTx};
-use crate::skills::rules::match_driver::{self, Input, Output};
+use crate::skills::rules::match_driver::{self, Asked, Input};
 
 /// What one driver can haul together.
 const MOST_ORDERS: usize = 12;
-
-#[derive(Deserialize)]
-struct Asked {
-    order_ids: Vec<OrderId>,
-}
 
 const LOAD: &str = "json_build_object('id', t.id, 'number', t.number, 'customer_id', t.customer_id, \
     'transport_type', t.transport_type, \
@@ -93,35 +86,4 @@ async fn candidates(tx: &mut SystemTx, loads: &[match_driver::Load]) -> Result<V
     ));
     let rows: Vec<(Json<Value>,)> = tx.fetch_all(sql).await?;
     rows.into_iter().map(|(facts,)| serde_json::from_value(facts.0)).collect::<Result<_, _>>().map_err(Error::internal)
-}
-
-/// A model ranks; who can and who cannot is computed.
-///
-/// # Errors
-/// [`Error::Invalid`] for a driver that is not among the candidates, or is there twice.
-pub fn admit(data: &Input, mut output: Output) -> Result<Output> {
-    let computed = match_driver::rank(data)?;
-    let mut violations = Violations::default();
-    for n in 0..output.drivers.len() {
-        let id = output.drivers[n].driver_id;
-        let known = computed.drivers.iter().find(|driver| driver.driver_id == id);
-        let is_new = !output.drivers[..n].iter().any(|driver| driver.driver_id == id);
-        let at = format!("/drivers/{n}/driver_id");
-        match known.filter(|_| is_new) {
-            None => violations.add(at, "is not one of the candidates, or is there twice"),
-            Some(known) => {
-                let ranked = &mut output.drivers[n];
-                ranked.name.clone_from(&known.name);
-                ranked.blockers.clone_from(&known.blockers);
-                ranked.cautions.clone_from(&known.cautions);
-                ranked.score = if known.blockers.is_empty() { ranked.score.min(100) } else { 0 };
-            }
-        }
-    }
-    violations.into_result()?;
-    output.drivers.sort_by_key(|driver| (!driver.blockers.is_empty(), std::cmp::Reverse(driver.score), driver.rank));
-    for (driver, rank) in output.drivers.iter_mut().zip(1..) {
-        driver.rank = rank;
-    }
-    Ok(output)
 }

@@ -1,33 +1,12 @@
 //! A message about an order: the facts that it may use.
 
-use chrono::{NaiveDate, NaiveDateTime};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{About, Context, Found, orders, read, targets};
-use crate::base::error::{Result, Violations};
-use crate::base::money::Amount;
-use crate::base::text::{Name, Text};
+use crate::base::error::Result;
 use crate::executions::run::answer::Failed;
-use crate::orders::OrderId;
 use crate::platform::db::SystemTx;
-use crate::skills::rules::draft_message::{Channel, Input, Intent, Output};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Asked {
-    order_id: OrderId,
-    intent: Intent,
-    channel: Channel,
-    /// The customer's contact unless told.
-    recipient: Option<Name>,
-    /// On the clocks of the place where the driver is expected.
-    eta: Option<NaiveDateTime>,
-    reason: Option<Text<200>>,
-    /// The order's price unless told.
-    amount_due: Option<Amount>,
-    due_on: Option<NaiveDate>,
-}
+use crate::skills::rules::draft_message::{Asked, Input, Intent};
 
 /// When a stop happened is when its last vehicle was there, on the stop's own clocks.
 const FACTS: &str = "json_build_object('sender', (SELECT n.name FROM tenants n WHERE n.id = t.tenant_id), \
@@ -71,18 +50,4 @@ pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
     Ok(data
         .map(|data| Context { targets, about: About::Message(Box::new(data)) })
         .map_err(|error| Failed::for_good("unfit", error.to_string())))
-}
-
-/// # Errors
-/// [`Error::Invalid`](crate::base::error::Error::Invalid) for an empty message, or a fact that was not given.
-pub fn admit(data: &Input, output: Output) -> Result<Output> {
-    let given = json!(data);
-    let mut violations = Violations::default();
-    violations.add_unless(!output.body.trim().is_empty(), "/body", "must not be empty");
-    for (n, fact) in output.facts_used.iter().enumerate() {
-        let is_given = given.pointer(fact).is_some_and(|fact| !fact.is_null());
-        violations.add_unless(is_given, format!("/facts_used/{n}"), "is not among the facts that were given");
-    }
-    violations.into_result()?;
-    Ok(output)
 }

@@ -84,9 +84,9 @@ impl Context {
                 let input: extract_order::draft::Input = parse(input.clone())?;
                 serde_json::to_value(extract_order::guard::admit(input.text.as_str(), output)?)
             }
-            About::Match(data) => serde_json::to_value(matching::admit(data, parse(output)?)?),
-            About::Message(data) => serde_json::to_value(message::admit(data, parse(output)?)?),
-            About::Billing(order) => serde_json::to_value(billing::admit(order, parse(output)?)),
+            About::Match(data) => serde_json::to_value(match_driver::guard::admit(data, parse(output)?)?),
+            About::Message(data) => serde_json::to_value(draft_message::guard::admit(data, parse(output)?)?),
+            About::Billing(order) => serde_json::to_value(audit_billing::guard::admit(order, parse(output)?)?),
             About::Input => return Ok(output),
         };
         admitted.map_err(Error::internal)

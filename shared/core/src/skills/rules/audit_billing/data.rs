@@ -4,7 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::base::money::Amount;
-use crate::orders::{BillingStatus, OrderStatus, PaymentMethod, PaymentTerm};
+use crate::orders::{BillingStatus, OrderId, OrderStatus, PaymentMethod, PaymentTerm};
+
+/// What is asked for. Further fields are for the instructions of a copy.
+#[derive(Debug, Deserialize)]
+pub struct Asked {
+    pub order_id: OrderId,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -108,3 +108,35 @@ fn everything_that_is_wrong_is_told_at_once() {
         [Code::NotDelivered, Code::PodMissing, Code::PriceMissing]
     );
 }
+
+#[test]
+fn what_a_model_finds_beside_the_rules_is_for_a_person_and_decides_nothing() {
+    let issue = |code: &str, severity: &str, field: &str| json!({"code": code, "severity": severity, "message": "so it says", "field": field});
+    let said = |issues: Vec<Value>| serde_json::from_value::<Output>(json!({"ready": true, "issues": issues})).unwrap();
+    let changes = json!({"/has_pod": false});
+    let more = vec![
+        issue("pod_missing", "info", "/has_pod"),
+        issue("price_missing", "error", "/price"),
+        issue("price_missing", "error", "/price"),
+    ];
+    let admitted = guard::admit(&order(&changes), said(more.clone())).unwrap();
+    assert!(!admitted.ready, "the rules say so");
+    assert_eq!(admitted.issues[0], audit(&order(&changes)).issues[0]);
+    assert_eq!(
+        admitted.issues[1..].iter().map(|it| (it.code, it.severity)).collect::<Vec<_>>(),
+        [(Code::PriceMissing, Severity::Warning)]
+    );
+    assert!(guard::admit(&order(&json!({})), said(more)).unwrap().ready);
+
+    let bad = vec![
+        issue("vin_missing", "error", "/vehicles/9/vin"),
+        json!({"code": "on_hold", "severity": "error", "message": " ", "field": "/on_hold"}),
+    ];
+    let Err(crate::base::error::Error::Invalid(fields)) = guard::admit(&order(&json!({})), said(bad)) else {
+        panic!("it was taken")
+    };
+    assert_eq!(
+        fields.iter().map(|it| it.pointer.as_str()).collect::<Vec<_>>(),
+        ["/issues/0/field", "/issues/1/message"]
+    );
+}

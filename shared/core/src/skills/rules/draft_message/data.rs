@@ -5,6 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::money::Amount;
 use crate::base::text::{Name, Text};
+use crate::orders::OrderId;
+
+/// What is asked for: the order, and what is not on it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub order_id: OrderId,
+    pub intent: Intent,
+    pub channel: Channel,
+    /// The customer's contact unless told.
+    pub recipient: Option<Name>,
+    /// On the clocks of the place where the driver is expected.
+    pub eta: Option<NaiveDateTime>,
+    pub reason: Option<Text<200>>,
+    /// The order's price unless told.
+    pub amount_due: Option<Amount>,
+    pub due_on: Option<NaiveDate>,
+}
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,10 +1,11 @@
 //! Drafts a message about an order from what is given, and from nothing else. Nothing is sent by it.
 
 mod data;
+pub mod guard;
 mod sms;
 mod texts;
 
-pub use self::data::{Channel, Input, Intent, OrderFacts, Output, Stop, Vehicle};
+pub use self::data::{Asked, Channel, Input, Intent, OrderFacts, Output, Stop, Vehicle};
 
 use self::texts::Words;
 use crate::base::error::{Result, Violations};

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::base::error::Error;
 
-fn input(changes: Value) -> Input {
+pub fn input(changes: Value) -> Input {
     let mut input = json!({
         "intent": "pickup_confirmation",
         "channel": "email",
@@ -30,7 +30,8 @@ fn input(changes: Value) -> Input {
     serde_json::from_value(input).unwrap()
 }
 
-const INTENTS: [&str; 5] = ["pickup_confirmation", "eta_update", "delay", "delivery_confirmation", "payment_reminder"];
+pub const INTENTS: [&str; 5] =
+    ["pickup_confirmation", "eta_update", "delay", "delivery_confirmation", "payment_reminder"];
 
 #[test]
 fn an_email_tells_the_facts_and_names_them() {

@@ -7,6 +7,12 @@ use crate::customers::CustomerId;
 use crate::drivers::DriverId;
 use crate::orders::{OrderId, OrderStatus, TransportType};
 
+/// What is asked for. Further fields are for the instructions of a copy.
+#[derive(Debug, Deserialize)]
+pub struct Asked {
+    pub order_ids: Vec<OrderId>,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {

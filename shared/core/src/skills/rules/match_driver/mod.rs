@@ -7,11 +7,12 @@
 mod blockers;
 mod data;
 mod factors;
+pub mod guard;
 mod states;
 
 pub use self::data::{
-    Assignment, Blocker, BlockerCode, Candidate, Caution, CautionCode, Factor, FactorCode, Input, Load, Output, Place,
-    Ranked, StopFacts, Unit, VehicleFacts,
+    Asked, Assignment, Blocker, BlockerCode, Candidate, Caution, CautionCode, Factor, FactorCode, Input, Load, Output,
+    Place, Ranked, StopFacts, Unit, VehicleFacts,
 };
 
 use self::blockers::Verdict;

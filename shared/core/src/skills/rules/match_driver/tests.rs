@@ -162,6 +162,40 @@ fn who_cannot_stands_last_and_scores_nothing() {
 }
 
 #[test]
+fn a_model_orders_those_who_can_and_cannot_make_anybody_able() {
+    let unable = with(driver(2), &json!({"/licence_expires_on": "2020-01-01"}));
+    let input: Input =
+        serde_json::from_value(json!({"orders": [order(1)], "drivers": [driver(1), unable, driver(3)]})).unwrap();
+    let factor = |code: &str, points: u32, of: u32| json!({"code": code, "points": points, "of": of, "detail": "near"});
+    let ranked = |number: u128, score: u32, factors: Vec<Value>| json!({"driver_id": id(number), "name": "Kim", "rank": 1, "score": score, "factors": factors, "blockers": [], "cautions": []});
+    let admit =
+        |drivers: Vec<Value>| guard::admit(&input, serde_json::from_value(json!({"drivers": drivers})).unwrap());
+    let admitted = admit(vec![
+        ranked(2, 100, vec![factor("nearness", 1, 100)]),
+        ranked(3, 100, vec![factor("balance", 9, 9), factor("fill", 1, 1)]),
+        ranked(1, 77, Vec::new()),
+    ])
+    .unwrap()
+    .drivers;
+    let known = rank(&input).unwrap().drivers;
+    assert_eq!(
+        admitted.iter().map(|it| (it.driver_id, it.rank, it.score)).collect::<Vec<_>>(),
+        [(known[0].driver_id, 1, 77), (known[1].driver_id, 2, 10), (known[2].driver_id, 3, 0)]
+    );
+    assert_eq!((&admitted[2].blockers, &*admitted[2].name), (&known[2].blockers, "Driver 2"));
+    assert!(admitted[1].factors[0].of > 9, "weights are the rules'");
+    for (bad, pointer) in [
+        (vec![ranked(9, 1, Vec::new())], "/drivers/0/driver_id"),
+        (vec![ranked(1, 1, Vec::new()), ranked(1, 2, Vec::new())], "/drivers/1/driver_id"),
+        (vec![ranked(1, 1, vec![factor("fill", 101, 101)])], "/drivers/0/factors/0/points"),
+        (vec![ranked(1, 1, vec![factor("fill", 1, 1), factor("fill", 1, 1)])], "/drivers/0/factors/1/code"),
+    ] {
+        let Err(Error::Invalid(fields)) = admit(bad) else { panic!("{pointer}") };
+        assert_eq!(fields[0].pointer, pointer);
+    }
+}
+
+#[test]
 fn no_order_an_empty_one_and_a_reversed_one_are_refused() {
     for (orders, pointer) in [
         (json!([]), "/orders"),
