@@ -1,5 +1,7 @@
 //! Days, times and windows. A day without a year is counted from the day on which the tender arrived, never from today.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
@@ -18,11 +20,21 @@ pub enum Bound {
     Both,
 }
 
+const YEARS: Range<i32> = 2000..2100;
+
 /// When a stop is to be made.
 #[derive(Debug, Default)]
 pub struct Window {
     pub from: Option<Told<LocalTime>>,
     pub to: Option<Told<LocalTime>>,
+}
+
+/// What a text tells of the days that it names in part.
+#[derive(Debug, Clone, Default)]
+pub struct Calendar {
+    pub received: Option<NaiveDate>,
+    /// That it tells beside any day.
+    pub years: BTreeSet<i32>,
 }
 
 /// A day in a text.
@@ -132,6 +144,22 @@ pub fn day(text: &str, received: Option<NaiveDate>) -> Option<NaiveDate> {
     days(text, received).first().map(|found| found.first)
 }
 
+/// The years that a text tells.
+pub fn years(text: &str) -> impl Iterator<Item = i32> {
+    DAY.captures_iter(text).filter_map(|captures| year(&captures)).filter(|year| YEARS.contains(year))
+}
+
+/// Whether a quote names this day, and this time of it: the year may stand elsewhere in its text.
+pub fn names(quote: &str, told: LocalTime, calendar: &Calendar) -> bool {
+    DAY.captures_iter(quote).any(|captures| {
+        let years = std::iter::once(None).chain(calendar.years.iter().copied().map(Some));
+        let mut days = years.filter_map(|year| read(&captures, calendar.received, year));
+        let clock = captures.get(0).map_or("", |day| &quote[day.end()..]);
+        days.any(|(first, last, _)| (first..=last).contains(&told.date))
+            && told.time.is_none_or(|time| times(clock).iter().any(|(named, _)| *named == time))
+    })
+}
+
 fn days(text: &str, received: Option<NaiveDate>) -> Vec<Found> {
     let mut found: Vec<(Found, bool)> = Vec::new();
     // A year that is told once counts for the other day of the window, too.
@@ -195,7 +223,7 @@ fn read(
     let (month, day) =
         if month > 12 && day <= 12 && captures.name("iso").is_none() { (day, month) } else { (month, day) };
     let (first, confidence) = match year(captures).or(told_year) {
-        Some(year) => (NaiveDate::from_ymd_opt(year, month, day).filter(|_| (2000..2100).contains(&year))?, 0.95),
+        Some(year) => (NaiveDate::from_ymd_opt(year, month, day).filter(|_| YEARS.contains(&year))?, 0.95),
         None => (nearest(month, day, received?)?, 0.85),
     };
     let last = match number(captures, &["e4"]) {

@@ -112,6 +112,29 @@ pub fn offset(whole: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize).min(whole.len())
 }
 
+/// Whether a slice of a text begins or ends with a digit within a word.
+pub fn cuts_word(text: &str, start: usize, end: usize) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    text[start..end].starts_with(digit) && text[..start].ends_with(char::is_alphanumeric)
+        || text[start..end].ends_with(digit) && text[end..].starts_with(char::is_alphanumeric)
+}
+
+/// Whether a slice of a text begins or ends within a number that has a point, or the commas of thousands. In a table that is
+/// set apart by commas a number stands beside a number: there they are of one only behind a dollar sign.
+pub fn cuts_amount(text: &str, start: usize, end: usize) -> bool {
+    const LONGEST: usize = 16;
+    let digit = |c: char| c.is_ascii_digit();
+    let (slice, before, after) = (&text[start..end], &text[..start], &text[end..]);
+    let has_sign =
+        |text: &str| text.chars().rev().take(LONGEST).find(|&c| !digit(c) && !matches!(c, '.' | ',')) == Some('$');
+    let cut_before = before.strip_suffix('.').is_some_and(|rest| rest.ends_with(digit))
+        || before.strip_suffix(',').is_some_and(|rest| rest.ends_with(digit) && has_sign(rest));
+    let thousands = |rest: &str| rest.chars().take_while(|&c| digit(c)).take(4).count() == 3;
+    let cut_after = after.strip_prefix('.').is_some_and(|rest| rest.starts_with(digit))
+        || after.strip_prefix(',').is_some_and(|rest| thousands(rest) && has_sign(slice));
+    slice.starts_with(digit) && cut_before || slice.ends_with(digit) && cut_after
+}
+
 /// A place for a value that may be told more than once: the latest mail wins, then the surest reading, then the first.
 #[derive(Debug)]
 pub struct Slot<T> {
