@@ -79,9 +79,7 @@ impl Asking<'_> {
         let completion = match self.provider.complete(request, self.deadline, &mut |_| {}).await {
             Ok(completion) => completion,
             Err(error) => {
-                if let ProviderError::Permanent { usage, .. } = &error {
-                    self.book(*usage);
-                }
+                self.book(error.usage());
                 self.invalid_key |= error.code() == ErrorCode::InvalidKey;
                 return Err(failed(&error, self.claim));
             }
