@@ -2,8 +2,12 @@
 //! carrier looking on.
 
 mod claims;
+mod costs;
 mod deaths;
+mod injections;
 mod kinds;
 mod letters;
 mod models;
+mod providers;
+mod stage;
 mod support;

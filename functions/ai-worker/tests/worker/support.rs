@@ -56,7 +56,11 @@ pub async fn runner() -> Runner {
 
 /// One that can open no key of a provider.
 pub fn runner_on(db: Db) -> Runner {
-    Runner { db, vault: vault("http://127.0.0.1:9", Envelope::new("none")), clock: Clock::system() }
+    runner_with(db, vault("http://127.0.0.1:9", Envelope::new("none")))
+}
+
+pub fn runner_with(db: Db, vault: Vault) -> Runner {
+    Runner { db, vault, clock: Clock::system() }
 }
 
 /// All providers are asked at this address.
