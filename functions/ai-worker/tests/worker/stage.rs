@@ -63,12 +63,17 @@ impl Stage {
     }
 
     async fn add_key(&self, provider: &str) {
+        self.add_key_of(&self.carrier, provider).await;
+    }
+
+    /// A key of this carrier, which the same key service has closed.
+    pub async fn add_key_of(&self, carrier: &Carrier, provider: &str) {
         let api = Db::with_options(Database::get().await.options("carhaul_api"));
         let key = json!({"provider": provider, "key": ModelServer::KEY});
         let key = serde_json::from_value(key).expect("a key");
         let vault = vault(self.model.url(), self.envelope());
-        let prepared = provider_keys::prepare(&api, &self.carrier.owner(), &vault, key).await.expect("it is taken");
-        let owner = self.carrier.owner();
+        let prepared = provider_keys::prepare(&api, &carrier.owner(), &vault, key).await.expect("it is taken");
+        let owner = carrier.owner();
         let mut tx = api.begin(&owner, Action::ProviderKeysManage, None).await.expect("an owner may");
         provider_keys::create(&mut tx, prepared).await.expect("the first key");
         let answer = StoredAnswer { status: 201, headers: json!({}), body: String::new() };

@@ -10,7 +10,7 @@ use super::claim::Claim;
 use crate::base::error::Result;
 use crate::executions::duplicates;
 use crate::executions::{ExecutionStatus, Review};
-use crate::platform::db::{Db, Sql, SystemTx};
+use crate::platform::db::{Db, Sql};
 use crate::provider_keys::note_refusal;
 
 /// How an execution ended.
@@ -74,7 +74,10 @@ pub async fn finish(
     let (mut tx, mut sets) = db.begin_system(&[enter]).await?;
     let Answer { result, usage, refused_key } = answer;
     if !sets.next_row::<(bool,)>()?.is_some_and(|(entered,)| entered) {
-        book_unheard(tx, claim, &usage).await?;
+        if usage.is_billed() {
+            tx.execute(book_unheard(claim, &usage)).await?;
+            tx.commit_heard(claim.tenant_id).await?;
+        }
         return Ok(superseded);
     }
     let written = Written::new(claim, result.as_ref().map(drop), delay);
@@ -107,25 +110,20 @@ pub async fn finish(
     sql.push(" WHERE tenant_id = app.tenant_id() AND id = ").push_bind(claim.id);
     sql.push(" AND attempt = ").push_bind(claim.attempt).push(" AND status = 'running' RETURNING id");
     let updated: Vec<(uuid::Uuid,)> = tx.fetch_all(sql).await?;
-    if updated.is_empty() {
-        book_unheard(tx, claim, &usage).await?;
-        return Ok(superseded);
+    if updated.is_empty() && usage.is_billed() {
+        tx.execute(book_unheard(claim, &usage)).await?;
     }
     if let Some(key) = &refused_key {
         tx.execute(note_refusal(key)).await?;
     }
     tx.commit_heard(claim.tenant_id).await?;
-    Ok(written.ran)
+    Ok(if updated.is_empty() { superseded } else { written.ran })
 }
 
 /// The provider charges for an answer, whether or not anybody still wants to hear it.
-async fn book_unheard(mut tx: SystemTx, claim: &Claim, usage: &Usage) -> Result<()> {
-    if usage.input_tokens == 0 && usage.output_tokens == 0 {
-        return Ok(());
-    }
+fn book_unheard(claim: &Claim, usage: &Usage) -> Sql {
     let mut sql = Sql::new("SELECT app.book_unheard(");
     sql.push_bind(claim.id).push(", ").push_bind(claim.attempt).push(", ").push_bind(usage.input_tokens);
     sql.push(", ").push_bind(usage.output_tokens).push(", ").push_bind(usage.cost).push(")");
-    tx.execute(sql).await?;
-    tx.commit_heard(claim.tenant_id).await
+    sql
 }
