@@ -301,6 +301,11 @@ async fn a_draft_whose_prices_do_not_come_to_its_price_becomes_an_order_only_on_
         body["allow_duplicates"] = json!(true);
         body
     };
+    let mut beyond = with(None, false);
+    let price = "79228162514264337593543950335";
+    beyond["changes"]["vehicles"] = json!([{"vin": VIN, "price": price}, {"vin": OTHER_VIN, "price": price}]);
+    let refused = owner.post(&format!("{at}/apply"), beyond).await;
+    assert_eq!(refused.invalid_fields(), ["/changes/vehicles/0/price"]);
     for price in [None, Some("801.00"), Some("0")] {
         let refused = owner.post(&format!("{at}/apply"), with(price, false)).await;
         assert_eq!(refused.invalid_fields(), ["/changes/price"], "{price:?}");

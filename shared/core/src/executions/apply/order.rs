@@ -205,9 +205,10 @@ fn check_sums(order: &Value, says_price: bool, violations: &mut Violations) {
         "/changes/price",
         "is zero; if that is right, allow_warnings",
     );
-    let each: Option<Vec<Decimal>> =
-        order["vehicles"].as_array().map_or(None, |vehicles| vehicles.iter().map(amount).collect());
-    if let Some(sum) = each.filter(|each| !each.is_empty()).map(|each| each.iter().sum::<Decimal>()) {
+    let vehicles = order["vehicles"].as_array().map_or(&[][..], Vec::as_slice);
+    // What no amount can be is refused as such.
+    let sum = vehicles.iter().try_fold(Decimal::ZERO, |sum, vehicle| sum.checked_add(amount(vehicle)?));
+    if let Some(sum) = sum.filter(|_| !vehicles.is_empty()) {
         let detail = format!("the vehicles' prices come to {sum}, not to {price}; if that is right, allow_warnings");
         violations.add_unless(sum == price, "/changes/price", detail);
     }
