@@ -67,7 +67,7 @@ def clean(stack):
 
 
 def prices(stack, file):
-    """Loads a price list; the stand-in of Stripe sells at it as well."""
+    """Loads a price list; if it is one of plans, the stand-in of Stripe sells at it as well."""
     _require_running(stack)
     try:
         wanted = json.loads(Path(file).read_text())
@@ -76,7 +76,7 @@ def prices(stack, file):
     with services.exclusive(stack):
         loaded = deploy.load_prices(stack, wanted)
         _note_prices(loaded)
-        if stripe.used(stack):
+        if "prices" in wanted and stripe.used(stack):
             daemons = Daemons(stack)
             stripe.sell(stack, wanted, loaded["retired"])
             stripe.stop(daemons)

@@ -68,6 +68,9 @@ impl Worker {
         nudge::send(&self.runner.nudges, self.runner.db.take_listening().await).await;
         match ran {
             Ok(report) => {
+                if report.is_unpriced {
+                    self.count("ExecutionsUnpriced");
+                }
                 for id in report.lost {
                     self.put_aside(id, "lost").await;
                 }

@@ -1,6 +1,7 @@
 //! Brings a database to the state that this version of the functions needs: roles, their passwords, the schema, the price
-//! list. The tests build their database by the same code.
+//! lists. The tests build their database by the same code.
 
+pub mod ai_prices;
 mod apply;
 mod connect;
 mod error;

@@ -1,11 +1,11 @@
-//! The function `migrate`: invoked with `{}` it migrates, with `{"prices": [..]}` it loads the price list; Secrets Manager
-//! invokes it to rotate a role's password.
+//! The function `migrate`: invoked with `{}` it migrates, with `{"prices": [..]}` or `{"ai_prices": [..]}` it loads a price list;
+//! Secrets Manager invokes it to rotate a role's password.
 
 use carhaul_core::platform::config::{MigrateConfig, RoleSecret};
 use carhaul_core::platform::secrets::{Credentials, Secrets};
 use carhaul_core::platform::telemetry;
 use carhaul_migrate::prices::{self, Loaded};
-use carhaul_migrate::{MigrateError, Outcome, Rotation, RotationRequest, direct, migrate};
+use carhaul_migrate::{MigrateError, Outcome, Rotation, RotationRequest, ai_prices, direct, migrate};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,9 +45,18 @@ async fn main() -> Result<(), Error> {
 async fn answer(config: &MigrateConfig, event: &Value) -> Result<Answer, MigrateError> {
     // Read anew each time: the administrator's password is rotated too, by RDS.
     let secrets = Secrets::new();
-    if let Some(prices) = prices::parse(event) {
-        let owner = direct(&config.database, &secrets.read::<Credentials>(&config.owner_secret).await?);
-        let loaded = prices::load(&owner, &prices?).await?;
+    let owner = async || {
+        Ok::<_, MigrateError>(direct(&config.database, &secrets.read::<Credentials>(&config.owner_secret).await?))
+    };
+    // One that is about both is refused by either.
+    let loaded = if let Some(prices) = ai_prices::parse(event) {
+        Some(ai_prices::load(&owner().await?, &prices?).await?)
+    } else if let Some(prices) = prices::parse(event) {
+        Some(prices::load(&owner().await?, &prices?).await?)
+    } else {
+        None
+    };
+    if let Some(loaded) = loaded {
         tracing::info!(?loaded, "prices loaded");
         return Ok(Answer::Loaded(loaded));
     }

@@ -35,7 +35,7 @@ struct Request {
     prices: Vec<Price>,
 }
 
-/// What loading has changed, by Stripe's ids.
+/// What loading has changed, by Stripe's ids, or by provider, model and day.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Loaded {
     pub added: Vec<String>,

@@ -49,6 +49,10 @@ impl Kms {
         Self { url, shared, server }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn client(&self) -> Client {
         let config = aws_sdk_kms::Config::builder()
             .behavior_version(BehaviorVersion::latest())

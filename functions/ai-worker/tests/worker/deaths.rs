@@ -1,17 +1,18 @@
 //! Workers die at any point: nothing is lost, and nothing counts twice.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use carhaul_core::base::clock::Clock;
 use carhaul_core::executions::ExecutionId;
 use carhaul_core::executions::run::{Ending, Ran};
 use carhaul_core::platform::crypto::random_fraction;
 use carhaul_core::platform::db::Db;
-use carhaul_testkit::{Aws, Database, Fault, LambdaRuntime, TripCounter};
+use carhaul_testkit::{Aws, Database, Fault, Kms, LambdaRuntime, ModelFault, TripCounter};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use crate::stage::Stage;
 use crate::support::{Carrier, ROLE, alone, execution, one, permit, run, runner, runner_on, work, worker};
 
 /// As if the time of every lease and back-off were over.
@@ -111,13 +112,21 @@ async fn two_hundred_executions_survive_workers_that_are_killed_again_and_again(
     let _turn = alone().await;
     let aws = Aws::start().await;
     let database = Database::get().await;
-    let carrier = Carrier::create().await;
-    let ids = carrier.ask_for(200).await;
+    // A model with a price, that takes its time: most of a worker's life is within an execution.
+    let stage = Stage::with_key().await;
+    let carrier = &stage.carrier;
+    stage.model.fail_with(Some(ModelFault::Slow(Duration::from_millis(20))));
+    run(format!("UPDATE skills SET deadline_seconds = 120 WHERE id = '{}'", stage.skill)).await;
+    let input = vec![json!({"text": "words"}); 100];
+    let mut ids = carrier.ask(&stage.skill.to_string(), &input).await;
+    ids.extend(carrier.ask(&stage.skill.to_string(), &input).await);
     let mut environment = aws.environment(database, ROLE, database.pooler());
     environment.push(("AI_QUEUE_URL", format!("{}/ai", aws.queue_url())));
     environment.push(("AI_DEAD_LETTER_QUEUE_URL", format!("{}/ai-dead-letters", aws.queue_url())));
     environment.push(("REALTIME_QUEUE_URL", format!("{}/realtime", aws.queue_url())));
-    environment.push(("PROVIDER_KEYS_KMS_KEY", "none".to_owned()));
+    environment.push(("PROVIDER_KEYS_KMS_KEY", Kms::KEY.to_owned()));
+    environment.push(("AWS_ENDPOINT_URL_KMS", stage.kms.url().to_owned()));
+    environment.push(("ANTHROPIC_API_BASE", stage.model.url().to_owned()));
     // So often that even an unlucky one comes to its end.
     run(format!("UPDATE executions SET max_attempts = 100 WHERE tenant_id = '{}'", carrier.id)).await;
     let bootstrap = Path::new(env!("CARGO_BIN_EXE_carhaul-ai-worker"));
@@ -158,12 +167,14 @@ async fn two_hundred_executions_survive_workers_that_are_killed_again_and_again(
     println!("{kills} workers were killed");
     assert_eq!(carrier.in_status("succeeded").await, json!(200));
     let begun = one(format!("SELECT sum(attempt) FROM executions WHERE tenant_id = '{}'", carrier.id)).await;
-    println!("{begun} attempts of 200 executions");
-    let booked = format!(
-        "SELECT jsonb_agg(jsonb_build_array(skill, succeeded, failed, cost)) FROM ai_usage WHERE tenant_id = '{}'",
-        carrier.id
-    );
-    assert_eq!(one(booked).await, json!([["extract_order", 200, 0, 0.0]]));
+    let asked = stage.asked().len();
+    println!("{begun} attempts of 200 executions, {asked} calls of the model");
+    assert!(begun.as_u64().is_some_and(|begun| begun > 220), "deaths fell between executions: {begun}");
+    assert!(asked > 200, "no death fell into a call");
+    // What the model charged those that died nobody has heard; of the others, each once.
+    assert_eq!(stage.booked().await, json!([200, 0, 5000, 3000, "0.060000"]));
+    let each = format!("SELECT bool_and(cost = 0.0003) FROM executions WHERE tenant_id = '{}'", carrier.id);
+    assert_eq!(one(each).await, json!(true));
     assert_eq!(carrier.used().await, json!(200));
     let told = format!(
         "SELECT count(*) FROM tenant_events WHERE tenant_id = '{}' AND type = 'execution.succeeded'",

@@ -3,11 +3,14 @@
 
 mod budgets;
 mod claims;
+mod costs;
 mod deaths;
+mod injections;
 mod kinds;
 mod letters;
 mod models;
 mod progress;
+mod providers;
 mod schemas;
 mod stage;
 mod support;

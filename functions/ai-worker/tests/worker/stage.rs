@@ -44,18 +44,40 @@ impl Stage {
 
     pub async fn with_key() -> Self {
         let stage = Self::set().await;
+        stage.add_key("anthropic").await;
+        stage
+    }
+
+    /// Has the skill ask another provider, at the same prices.
+    pub async fn of(provider: &str) -> Self {
+        let stage = Self::set().await;
+        run(format!(
+            "UPDATE skills SET provider = '{provider}' WHERE id = '{}'; \
+             INSERT INTO ai_prices (provider, model, valid_from, input_price, output_price) \
+             VALUES ('{provider}', 'model-of-the-test', '2021-01-01', 3, 15) ON CONFLICT DO NOTHING",
+            stage.skill
+        ))
+        .await;
+        stage.add_key(provider).await;
+        stage
+    }
+
+    async fn add_key(&self, provider: &str) {
+        self.add_key_of(&self.carrier, provider).await;
+    }
+
+    /// A key of this carrier, which the same key service has closed.
+    pub async fn add_key_of(&self, carrier: &Carrier, provider: &str) {
         let api = Db::with_options(Database::get().await.options("carhaul_api"));
-        let key = json!({"provider": "anthropic", "key": ModelServer::KEY});
+        let key = json!({"provider": provider, "key": ModelServer::KEY});
         let key = serde_json::from_value(key).expect("a key");
-        let vault = vault(stage.model.url(), stage.envelope());
-        let prepared =
-            provider_keys::prepare(&api, &stage.carrier.owner(), None, &vault, key).await.expect("it is taken");
-        let owner = stage.carrier.owner();
+        let vault = vault(self.model.url(), self.envelope());
+        let prepared = provider_keys::prepare(&api, &carrier.owner(), None, &vault, key).await.expect("it is taken");
+        let owner = carrier.owner();
         let mut tx = api.begin(&owner, Action::ProviderKeysManage, None).await.expect("an owner may");
         provider_keys::create(&mut tx, prepared).await.expect("the first key");
         let answer = StoredAnswer { status: 201, headers: json!({}), body: String::new() };
         tx.commit(&answer).await.expect("it is kept");
-        stage
     }
 
     pub fn envelope(&self) -> Envelope {

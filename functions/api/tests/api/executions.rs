@@ -246,6 +246,87 @@ async fn a_draft_that_looks_like_an_order_under_way_is_applied_only_on_purpose()
     owner.post(&format!("{at}/apply"), on_purpose).await.expect(200);
 }
 
+/// A VIN of which one digit was mistyped.
+const WRONG_VIN: &str = "1G4AH59H35G118341";
+
+#[tokio::test]
+async fn a_draft_with_a_wrong_check_digit_becomes_an_order_only_on_purpose() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let customer = create_customer(&owner).await;
+    let orders = async || ids(&owner.get("/v1/orders").await.expect(200)).len();
+    let text = a_tender("LB-8").replace(VIN, WRONG_VIN);
+    let at = extract(&app, &owner, &text).await;
+    assert_eq!(owner.get(&at).await.expect(200)["output"]["warnings"][0]["code"], "vin_check_digit");
+    let refused = owner.post(&format!("{at}/apply"), changes(&customer)).await;
+    assert_eq!(refused.invalid_fields(), ["/changes/vehicles/0/vin"]);
+    // A vehicle that the approver says is no more believed.
+    let mut said = changes(&customer);
+    said["changes"]["vehicles"] = json!([{"vin": WRONG_VIN}]);
+    assert_eq!(owner.post(&format!("{at}/apply"), said.clone()).await.invalid_fields(), ["/changes/vehicles/0/vin"]);
+    assert_eq!((owner.get(&at).await.expect(200)["review"].clone(), orders().await), (json!("pending"), 0));
+    said["changes"]["vehicles"] = json!([{"vin": VIN}]);
+    owner.post(&format!("{at}/apply"), said).await.expect(200);
+
+    let at = extract(&app, &owner, &text.replace("LB-8", "LB-9")).await;
+    let mut on_purpose = changes(&customer);
+    on_purpose["allow_warnings"] = json!(true);
+    let applied = owner.post(&format!("{at}/apply"), on_purpose).await.expect(200);
+    let order =
+        owner.get(&format!("/v1/orders/{}", applied["applied_order_ids"][0].as_str().unwrap())).await.expect(200);
+    assert_eq!(
+        (&order["vehicles"][0]["vin"], &order["vehicles"][0]["vin_override"], orders().await),
+        (&json!(WRONG_VIN), &json!(true), 2)
+    );
+}
+
+#[tokio::test]
+async fn a_draft_whose_prices_do_not_come_to_its_price_becomes_an_order_only_on_purpose() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let customer = create_customer(&owner).await;
+    let two = |reference: &str| {
+        let one = format!("2005 Buick LeSabre VIN {VIN}");
+        a_tender(reference).replace(&one, &format!("{one} $500\n2005 Buick LeSabre VIN {OTHER_VIN} $300"))
+    };
+    let at = extract(&app, &owner, &two("LB-10")).await;
+    let draft = owner.get(&at).await.expect(200)["output"].clone();
+    assert_eq!(draft["warnings"][0]["code"], "vehicle_prices_do_not_add_up", "{draft}");
+    let with = |price: Option<&str>, allow: bool| {
+        let mut body = changes(&customer);
+        if let Some(price) = price {
+            body["changes"]["price"] = json!(price);
+        }
+        body["allow_warnings"] = json!(allow);
+        body["allow_duplicates"] = json!(true);
+        body
+    };
+    let mut beyond = with(None, false);
+    let price = "79228162514264337593543950335";
+    beyond["changes"]["vehicles"] = json!([{"vin": VIN, "price": price}, {"vin": OTHER_VIN, "price": price}]);
+    let refused = owner.post(&format!("{at}/apply"), beyond).await;
+    assert_eq!(refused.invalid_fields(), ["/changes/vehicles/0/price"]);
+    for price in [None, Some("801.00"), Some("0")] {
+        let refused = owner.post(&format!("{at}/apply"), with(price, false)).await;
+        assert_eq!(refused.invalid_fields(), ["/changes/price"], "{price:?}");
+    }
+    let made = async |at: String, body: Value| {
+        let applied = owner.post(&format!("{at}/apply"), body).await.expect(200);
+        owner.get(&format!("/v1/orders/{}", applied["applied_order_ids"][0].as_str().unwrap())).await.expect(200)
+            ["price"]
+            .clone()
+    };
+    assert_eq!(made(at, with(Some("800.00"), false)).await, "800.00");
+    let at = extract(&app, &owner, &two("LB-11")).await;
+    assert_eq!(made(at, with(None, true)).await, "900.00");
+
+    let at = extract(&app, &owner, &a_tender("LB-12").replace("$900.00", "$0")).await;
+    let refused = owner.post(&format!("{at}/apply"), with(None, false)).await;
+    assert_eq!(refused.invalid_fields(), ["/changes/price"]);
+    let price = made(at, with(Some("0.00"), false)).await;
+    assert!(price == "0" || price == "0.00", "{price}");
+}
+
 #[tokio::test]
 async fn whoever_applies_needs_the_permissions_of_what_is_done() {
     let app = TestApp::start().await;

@@ -68,9 +68,10 @@ impl Draft {
     pub fn finish(self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
         let usage = self.usage.unwrap_or_default();
         if let Some(detail) = self.refusal {
-            return Err(ProviderError::Permanent { code: ErrorCode::Refused, detail, usage });
+            return Err(ErrorCode::Refused.because(detail).having_used(usage));
         }
-        let stop = self.stop.ok_or_else(|| ErrorCode::Unavailable.because("the answer broke off"))?;
+        let broke_off = || ErrorCode::Unavailable.because("the answer broke off").having_used(usage);
+        let stop = self.stop.ok_or_else(broke_off)?;
         let json = request.output_schema.as_ref().and_then(|_| serde_json::from_str(&self.text).ok());
         let content = json.map_or(Content::Text(self.text), Content::Json);
         let model = if self.model.is_empty() { request.model.clone() } else { self.model };

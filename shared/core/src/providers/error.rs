@@ -79,7 +79,7 @@ impl ErrorCode {
     pub(super) fn after(self, detail: impl Into<String>, retry_after: Option<Duration>) -> ProviderError {
         let detail = detail.into();
         if self.is_retryable() {
-            ProviderError::Retryable { code: self, detail, retry_after }
+            ProviderError::Retryable { code: self, detail, retry_after, usage: Usage::default() }
         } else {
             ProviderError::Permanent { code: self, detail, usage: Usage::default() }
         }
@@ -88,15 +88,29 @@ impl ErrorCode {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// The same request may succeed later, not before `retry_after`.
+    /// The same request may succeed later, not before `retry_after`. `usage` is what is known to have been billed all the same.
     #[error("{}: {detail}", Word(code))]
-    Retryable { code: ErrorCode, detail: String, retry_after: Option<Duration> },
-    /// The same request will fail again. `usage` is what it cost all the same.
+    Retryable { code: ErrorCode, detail: String, retry_after: Option<Duration>, usage: Usage },
+    /// The same request will fail again.
     #[error("{}: {detail}", Word(code))]
     Permanent { code: ErrorCode, detail: String, usage: Usage },
 }
 
 impl ProviderError {
+    /// With what the provider had said of its bill before it failed.
+    pub(super) fn having_used(mut self, used: Usage) -> Self {
+        match &mut self {
+            Self::Retryable { usage, .. } | Self::Permanent { usage, .. } => *usage = used,
+        }
+        self
+    }
+
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Retryable { usage, .. } | Self::Permanent { usage, .. } => *usage,
+        }
+    }
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Retryable { code, .. } | Self::Permanent { code, .. } => *code,

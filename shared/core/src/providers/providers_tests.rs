@@ -152,9 +152,8 @@ async fn a_cut_off_answer_says_so_and_a_refusal_is_no_answer_and_has_its_price()
         models.answer_with("", ModelStop::Refusal);
         let refused = ask(&provider(&models, name).await, &request()).await.0.unwrap_err();
         assert_eq!(refused.code(), ErrorCode::Refused, "{name:?}");
-        let ProviderError::Permanent { usage, .. } = refused else { panic!("{name:?}: {refused}") };
         // OpenAI tells the usage after the reason.
-        assert_eq!(usage, USAGE, "{name:?}");
+        assert_eq!(refused.usage(), USAGE, "{name:?}");
     }
 }
 
@@ -186,6 +185,38 @@ async fn a_provider_that_hangs_or_stands_still_costs_no_more_than_the_deadline()
         let late = provider.complete(&request(), deadline, &mut |_| pieces += 1).await.unwrap_err();
         assert_eq!(late.code(), ErrorCode::Timeout, "{name:?}");
         assert!(start.elapsed() < Duration::from_millis(600), "{name:?}: {:?}", start.elapsed());
+    }
+}
+
+/// OpenAI says what is billed at the end, the others from the start.
+#[tokio::test]
+async fn a_call_that_fails_on_the_way_says_what_is_known_of_its_bill() {
+    for name in ALL {
+        let models = ModelServer::start().await;
+        let failures = [
+            (ModelFault::CutAfter(700), ErrorCode::Unavailable),
+            (ModelFault::EndAfter(700), ErrorCode::Unavailable),
+            (ModelFault::StallAfter(4), ErrorCode::Timeout),
+            (
+                ModelFault::FailMidway,
+                if name == ProviderName::OpenaiCompatible { ErrorCode::Unavailable } else { ErrorCode::Overloaded },
+            ),
+        ];
+        for (fault, code) in failures {
+            let failed = failure(&models, name, fault.clone()).await;
+            let known = if name == ProviderName::OpenaiCompatible { 0 } else { USAGE.input_tokens };
+            assert_eq!((failed.code(), failed.usage().input_tokens), (code, known), "{name:?} {fault:?}: {failed}");
+        }
+        // The caller's own deadline, in the midst of the answer.
+        models.fail_next(ModelFault::StallAfter(4));
+        let provider = provider(&models, name).await;
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let late = provider.complete(&request(), deadline, &mut |_| {}).await.unwrap_err();
+        let known = if name == ProviderName::OpenaiCompatible { 0 } else { USAGE.input_tokens };
+        assert_eq!((late.code(), late.usage().input_tokens), (ErrorCode::Timeout, known), "{name:?}: {late}");
+        for fault in [ModelFault::Hang, ModelFault::Status(529, None), ModelFault::Junk] {
+            assert_eq!(failure(&models, name, fault.clone()).await.usage(), Usage::default(), "{name:?} {fault:?}");
+        }
     }
 }
 

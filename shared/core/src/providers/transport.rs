@@ -60,13 +60,18 @@ impl Transport {
         deadline: Instant,
         on_text: OnText<'_>,
     ) -> Result<Completion, ProviderError> {
-        in_time(deadline, async {
+        let mut draft = Draft::default();
+        let heard = in_time(deadline, async {
             let url = dialect.completion_url(&self.base, request);
             let asked = self.request(dialect, Method::POST, url)?.json(&dialect.question(request));
             let response = self.send(dialect, asked).await?;
-            self.listen(dialect, response, on_text).await?.finish(request)
-        })
-        .await
+            self.listen(dialect, response, &mut draft, on_text).await
+        });
+        match heard.await {
+            Ok(()) => draft.finish(request),
+            // What had begun is billed, however it ended.
+            Err(error) => Err(error.having_used(draft.usage.unwrap_or_default())),
+        }
     }
 
     pub async fn test(&self, dialect: &dyn Dialect, deadline: Instant) -> Result<(), ProviderError> {
@@ -109,12 +114,12 @@ impl Transport {
         &self,
         dialect: &dyn Dialect,
         mut response: Response,
+        draft: &mut Draft,
         on_text: OnText<'_>,
-    ) -> Result<Draft, ProviderError> {
+    ) -> Result<(), ProviderError> {
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_stream = kind.starts_with("text/event-stream");
         let (mut events, mut whole) = (Events::default(), Vec::new());
-        let mut draft = Draft::default();
         let mut received = 0;
         while !draft.has_ended {
             let chunk = match self.while_it_moves(response.chunk()).await? {
@@ -130,21 +135,21 @@ impl Transport {
             }
             if is_stream {
                 for data in events.push(&chunk) {
-                    self.take(dialect, &data, &mut draft, on_text)?;
+                    self.take(dialect, &data, draft, on_text)?;
                 }
             } else {
                 whole.extend_from_slice(&chunk);
             }
         }
         if !is_stream {
-            self.take(dialect, &String::from_utf8_lossy(&whole), &mut draft, on_text)?;
+            self.take(dialect, &String::from_utf8_lossy(&whole), draft, on_text)?;
         } else if let Some(data) = events.finish().filter(|_| !draft.has_ended)
             // What broke off within an event broke off: that it is not JSON says nothing else.
             && (data == "[DONE]" || serde_json::from_str::<Value>(&data).is_ok())
         {
-            self.take(dialect, &data, &mut draft, on_text)?;
+            self.take(dialect, &data, draft, on_text)?;
         }
-        Ok(draft)
+        Ok(())
     }
 
     fn take(

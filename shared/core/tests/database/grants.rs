@@ -136,6 +136,7 @@ async fn a_function_reaches_nothing_beyond_its_grants() {
         ("carhaul_ai", "SELECT FROM app.enter('user', '', '', NULL, NULL)"),
         ("carhaul_api", "UPDATE executions SET output = '{}'"),
         ("carhaul_api", "SELECT app.enter_execution(gen_random_uuid(), 1)"),
+        ("carhaul_api", "SELECT app.book_unheard(gen_random_uuid(), 1, 0, 0, 0)"),
         ("carhaul_ai", "UPDATE provider_keys SET ciphertext = ''"),
         ("carhaul_ai", "UPDATE provider_keys SET base_url = 'https://elsewhere.example.com'"),
         ("carhaul_api", "SELECT ciphertext FROM provider_keys"),

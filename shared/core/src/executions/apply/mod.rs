@@ -38,6 +38,10 @@ pub struct Application {
     /// For a drafted order: makes it although an order that is under way looks like it.
     #[serde(default)]
     pub allow_duplicates: bool,
+    /// For a drafted order: makes it although the check digit of a VIN does not fit, its price is zero, or the vehicles'
+    /// prices do not come to it, and `changes` do not mend that.
+    #[serde(default)]
+    pub allow_warnings: bool,
     /// For a match: another of the drivers that it names than the first.
     pub driver_id: Option<DriverId>,
     /// For a match: another truck than the driver drove last.

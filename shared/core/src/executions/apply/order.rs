@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sqlx::FromRow;
@@ -119,8 +120,13 @@ pub fn new_order(execution: &Execution, found: &Found, how: Application, currenc
             format!("is needed: the tender is in {tendered}, your orders are in {currency}"),
         );
     }
-    violations.into_result()?;
+    check_vins(&mut order, &how, &mut violations);
+    let says_price = how.changes.contains_key("price");
     merge(&mut order, Value::Object(how.changes));
+    if !how.allow_warnings {
+        check_sums(&order, says_price, &mut violations);
+    }
+    violations.into_result()?;
     serde_path_to_error::deserialize(order).map_err(|error| {
         let pointer = format!("/{}", error.path().to_string().replace(['.', '['], "/").replace(']', ""));
         below_changes(Error::invalid(if pointer == "/" { "" } else { &pointer }, error.inner().to_string()))
@@ -168,16 +174,44 @@ fn drafted(draft: &Value) -> Value {
     order
 }
 
-/// Whoever applies a draft has seen its warnings: a VIN whose check digit does not fit is kept.
 fn vehicle(part: &Value, flags: &[String]) -> Value {
     let mut vehicle =
         values(part, &["vin", "year", "make", "model", "type", "color", "lot_number", "is_inoperable", "price"]);
-    let vin = vehicle["vin"].as_str().and_then(|vin| Vin::parse(vin).ok());
-    if vin.is_some_and(|vin| !vin.check_digit_fits()) {
-        vehicle["vin_override"] = json!(true);
-    }
     vehicle["inoperable_flags"] = json!(flags);
     vehicle
+}
+
+/// A VIN whose check digit does not fit is kept on purpose alone. Vehicles that the person says are checked like any order's.
+fn check_vins(order: &mut Value, how: &Application, violations: &mut Violations) {
+    if how.changes.contains_key("vehicles") {
+        return;
+    }
+    for (n, vehicle) in order["vehicles"].as_array_mut().into_iter().flatten().enumerate() {
+        let Some(vin) = vehicle["vin"].as_str().and_then(|vin| Vin::parse(vin).ok()) else { continue };
+        if !vin.check_digit_fits() {
+            vehicle["vin_override"] = json!(true);
+            let detail = format!("the check digit of {} does not fit; if it is right, allow_warnings", vin.as_str());
+            violations.add_unless(how.allow_warnings, format!("/changes/vehicles/{n}/vin"), detail);
+        }
+    }
+}
+
+/// The price of the order as it would be made: a tender can be misread, and can ask for a price of its own.
+fn check_sums(order: &Value, says_price: bool, violations: &mut Violations) {
+    let amount = |part: &Value| part["price"].as_str().and_then(|price| price.parse::<Decimal>().ok());
+    let Some(price) = amount(order) else { return };
+    violations.add_unless(
+        says_price || !price.is_zero(),
+        "/changes/price",
+        "is zero; if that is right, allow_warnings",
+    );
+    let vehicles = order["vehicles"].as_array().map_or(&[][..], Vec::as_slice);
+    // What no amount can be is refused as such.
+    let sum = vehicles.iter().try_fold(Decimal::ZERO, |sum, vehicle| sum.checked_add(amount(vehicle)?));
+    if let Some(sum) = sum.filter(|_| !vehicles.is_empty()) {
+        let detail = format!("the vehicles' prices come to {sum}, not to {price}; if that is right, allow_warnings");
+        violations.add_unless(sum == price, "/changes/price", detail);
+    }
 }
 
 /// A tender tells days and hours of the stop's own clocks. Which zone that is: what the person says, the carrier's location

@@ -47,6 +47,12 @@ pub struct Usage {
     pub cost: Cost,
 }
 
+impl Usage {
+    pub fn is_billed(&self) -> bool {
+        self.input_tokens > 0 || self.output_tokens > 0
+    }
+}
+
 pub struct Answer {
     pub result: Result<Value, Failed>,
     pub usage: Usage,

@@ -47,6 +47,14 @@ pub struct Money {
     pub spent: Cost,
 }
 
+impl Money {
+    /// A provider that charges for a model of which no price is known: what it costs is booked as nothing. A carrier's own
+    /// server costs us nothing.
+    pub fn is_unpriced(&self) -> bool {
+        self.price.is_none() && self.key.as_ref().is_some_and(|key| key.base_url.is_none())
+    }
+}
+
 pub enum Taken {
     Nothing,
     /// Its last attempt did not come to an end: it has failed.

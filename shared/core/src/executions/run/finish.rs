@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::types::Json;
 
 use super::Ran;
-use super::answer::{Answer, Failed};
+use super::answer::{Answer, Failed, Usage};
 use super::claim::Claim;
 use crate::base::error::Result;
 use crate::executions::duplicates;
@@ -21,7 +21,7 @@ pub enum Ending {
     Refused(String),
     /// It was tried as often as it may be.
     Exhausted(String),
-    /// It was cancelled meanwhile, or given to another worker: what this one found out is dropped.
+    /// It was cancelled meanwhile, or given to another worker: what this one found out is dropped, and what it cost is booked.
     Superseded,
 }
 
@@ -72,10 +72,14 @@ pub async fn finish(
     let superseded = Ran::Ended(claim.id, Ending::Superseded);
     let enter = format!("SELECT app.enter_execution('{}', {}) AS entered", claim.id, claim.attempt);
     let (mut tx, mut sets) = db.begin_system(&[enter]).await?;
+    let Answer { result, usage, refused_key } = answer;
     if !sets.next_row::<(bool,)>()?.is_some_and(|(entered,)| entered) {
+        if usage.is_billed() {
+            tx.execute(book_unheard(claim, &usage)).await?;
+            tx.commit_heard(claim.tenant_id).await?;
+        }
         return Ok(superseded);
     }
-    let Answer { result, usage, refused_key } = answer;
     let written = Written::new(claim, result.as_ref().map(drop), delay);
     let mut output = result.ok();
     if let Some(output) = &mut output {
@@ -91,7 +95,7 @@ pub async fn finish(
     sql.push(", output = ").push_bind(output.map(Json)).push(", error_code = ").push_bind(code);
     sql.push(", error_detail = ").push_bind(detail);
     sql.push(", target_ids = ").push_bind(target_ids).push(", target_versions = ").push_bind(target_versions);
-    sql.push(", model = coalesce(").push_bind(usage.model).push(", model)");
+    sql.push(", model = coalesce(").push_bind(usage.model.clone()).push(", model)");
     sql.push(", input_tokens = input_tokens + ").push_bind(usage.input_tokens);
     sql.push(", output_tokens = output_tokens + ").push_bind(usage.output_tokens);
     sql.push(", cost = cost + ").push_bind(usage.cost);
@@ -106,9 +110,20 @@ pub async fn finish(
     sql.push(" WHERE tenant_id = app.tenant_id() AND id = ").push_bind(claim.id);
     sql.push(" AND attempt = ").push_bind(claim.attempt).push(" AND status = 'running' RETURNING id");
     let updated: Vec<(uuid::Uuid,)> = tx.fetch_all(sql).await?;
+    if updated.is_empty() && usage.is_billed() {
+        tx.execute(book_unheard(claim, &usage)).await?;
+    }
     if let Some(key) = &refused_key {
         tx.execute(note_refusal(key)).await?;
     }
     tx.commit_heard(claim.tenant_id).await?;
     Ok(if updated.is_empty() { superseded } else { written.ran })
+}
+
+/// The provider charges for an answer, whether or not anybody still wants to hear it.
+fn book_unheard(claim: &Claim, usage: &Usage) -> Sql {
+    let mut sql = Sql::new("SELECT app.book_unheard(");
+    sql.push_bind(claim.id).push(", ").push_bind(claim.attempt).push(", ").push_bind(usage.input_tokens);
+    sql.push(", ").push_bind(usage.output_tokens).push(", ").push_bind(usage.cost).push(")");
+    sql
 }

@@ -22,6 +22,7 @@ pub use self::finish::Ending;
 use super::{ExecutionId, backoff};
 use crate::base::clock::Clock;
 use crate::base::error::Result;
+use crate::base::words::Word;
 use crate::platform::crypto::random_fraction;
 use crate::platform::db::Db;
 use crate::platform::queue::Queue;
@@ -58,6 +59,8 @@ pub enum Ran {
 pub struct Report {
     pub ran: Ran,
     pub lost: Vec<ExecutionId>,
+    /// Its model has no price, so that what it costs is not known.
+    pub is_unpriced: bool,
 }
 
 impl Runner {
@@ -69,12 +72,17 @@ impl Runner {
         let mut lost = Vec::new();
         loop {
             match claim::claim(&self.db, permit).await? {
-                Taken::Nothing => return Ok(Report { ran: Ran::Nothing, lost }),
+                Taken::Nothing => return Ok(Report { ran: Ran::Nothing, lost, is_unpriced: false }),
                 Taken::Expired => {}
                 Taken::Lost(id) => lost.push(id),
                 Taken::Claim(claim) => {
+                    let is_unpriced = claim.money.is_unpriced();
+                    if is_unpriced {
+                        let (provider, model) = (Word(&claim.skill.provider), claim.skill.model.as_deref());
+                        tracing::warn!(execution_id = %claim.id, %provider, model, "there is no price of this model");
+                    }
                     let ran = self.run_claim(&claim, until).await?;
-                    return Ok(Report { ran, lost });
+                    return Ok(Report { ran, lost, is_unpriced });
                 }
             }
         }

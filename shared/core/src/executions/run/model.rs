@@ -94,9 +94,7 @@ impl Asking<'_> {
         let completion = match self.progress.of(call).await {
             Ok(completion) => completion,
             Err(error) => {
-                if let ProviderError::Permanent { usage, .. } = &error {
-                    self.book(*usage);
-                }
+                self.book(error.usage());
                 self.invalid_key |= error.code() == ErrorCode::InvalidKey;
                 return Err(failed(&error, self.claim));
             }

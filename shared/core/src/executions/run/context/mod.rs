@@ -82,7 +82,7 @@ impl Context {
         let admitted = match &self.about {
             About::Tender => {
                 let input: extract_order::draft::Input = parse(input.clone())?;
-                serde_json::to_value(extract_order::guard::admit(input.text.as_str(), output)?)
+                serde_json::to_value(extract_order::guard::admit(&input, output)?)
             }
             About::Match(data) => serde_json::to_value(match_driver::guard::admit(data, parse(output)?)?),
             About::Message(data) => serde_json::to_value(draft_message::guard::admit(data, parse(output)?)?),

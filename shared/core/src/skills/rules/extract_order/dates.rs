@@ -1,5 +1,7 @@
 //! Days, times and windows. A day without a year is counted from the day on which the tender arrived, never from today.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
@@ -18,11 +20,21 @@ pub enum Bound {
     Both,
 }
 
+const YEARS: Range<i32> = 2000..2100;
+
 /// When a stop is to be made.
 #[derive(Debug, Default)]
 pub struct Window {
     pub from: Option<Told<LocalTime>>,
     pub to: Option<Told<LocalTime>>,
+}
+
+/// What a text tells of the days that it names in part.
+#[derive(Debug, Clone, Default)]
+pub struct Calendar {
+    pub received: Option<NaiveDate>,
+    /// That it tells beside any day.
+    pub years: BTreeSet<i32>,
 }
 
 /// A day in a text.
@@ -132,6 +144,31 @@ pub fn day(text: &str, received: Option<NaiveDate>) -> Option<NaiveDate> {
     days(text, received).first().map(|found| found.first)
 }
 
+/// The years that a text tells.
+pub fn years(text: &str) -> impl Iterator<Item = i32> {
+    DAY.captures_iter(text).filter_map(|captures| year(&captures)).filter(|year| YEARS.contains(year))
+}
+
+/// Whether a quote names this day, and this time of it: the year may stand elsewhere in its text.
+pub fn names(quote: &str, told: LocalTime, calendar: &Calendar) -> bool {
+    DAY.captures_iter(quote).any(|captures| {
+        let years = std::iter::once(None).chain(calendar.years.iter().copied().map(Some));
+        let mut days = years.filter_map(|year| read(&captures, calendar.received, year));
+        // "Next Monday" may be the one after.
+        let week = Days::new(if captures.name("weekday").is_some() { 7 } else { 0 });
+        let is_day = days.any(|(first, last, _)| {
+            (first..=last).contains(&told.date) || first.checked_add_days(week) == Some(told.date)
+        });
+        let day = captures.get(0).map_or(0..0, |day| day.range());
+        let is_time = |time| [&quote[..day.start], &quote[day.end..]].iter().any(|clock| named_at(clock, time));
+        is_day && told.time.is_none_or(is_time)
+    })
+}
+
+fn named_at(clock: &str, time: NaiveTime) -> bool {
+    times(clock).iter().any(|(named, _)| *named == time)
+}
+
 fn days(text: &str, received: Option<NaiveDate>) -> Vec<Found> {
     let mut found: Vec<(Found, bool)> = Vec::new();
     // A year that is told once counts for the other day of the window, too.
@@ -195,7 +232,7 @@ fn read(
     let (month, day) =
         if month > 12 && day <= 12 && captures.name("iso").is_none() { (day, month) } else { (month, day) };
     let (first, confidence) = match year(captures).or(told_year) {
-        Some(year) => (NaiveDate::from_ymd_opt(year, month, day).filter(|_| (2000..2100).contains(&year))?, 0.95),
+        Some(year) => (NaiveDate::from_ymd_opt(year, month, day).filter(|_| YEARS.contains(&year))?, 0.95),
         None => (nearest(month, day, received?)?, 0.85),
     };
     let last = match number(captures, &["e4"]) {
@@ -298,6 +335,36 @@ mod tests {
             let expected = (from.map(str::to_owned), to.map(str::to_owned));
             assert_eq!(read_on("2026-11-20", text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_quote_names_its_days_and_times_and_no_other() {
+        let named = |quote: &str, told: &str, received: &str, years: &[i32]| {
+            let calendar = Calendar { received: received.parse().ok(), years: years.iter().copied().collect() };
+            names(quote, told.parse().unwrap(), &calendar)
+        };
+        for (quote, told) in [
+            ("8am-5pm on 11/23/2026", "2026-11-23T17:00"),
+            ("May 11-15, 2027", "2027-05-13"),
+            ("11/27", "2026-11-27"),
+            ("next Monday", "2026-11-30"),
+            ("Monday", "2026-11-23"),
+            ("tomorrow noon", "2026-11-21T12:00"),
+        ] {
+            assert!(named(quote, told, "2026-11-20", &[]), "{quote}");
+        }
+        for (quote, told) in [
+            ("8am-5pm on 11/23/2026", "2026-11-23T09:00"),
+            ("11/23/2026", "2026-11-23T11:00"),
+            ("May 11-15, 2027", "2027-05-16"),
+            ("11/27", "2027-11-27"),
+            ("Monday", "2026-11-24"),
+            ("tomorrow", "2026-11-20"),
+            ("soon", "2026-11-20"),
+        ] {
+            assert!(!named(quote, told, "2026-11-20", &[]), "{quote}");
+        }
+        assert!(named("11/27", "2027-11-27", "", &[2027]) && !named("11/27", "2027-11-27", "", &[]));
     }
 
     #[test]

@@ -7,37 +7,41 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::draft::{Customer, Draft, MAX_NOTES, MAX_QUOTE, Output, Stop, Told, Vehicle, Warning, WarningCode};
-use super::source::is_space;
+use super::dates::Calendar;
+use super::draft::{Customer, Draft, Input, MAX_NOTES, MAX_QUOTE, Output, Stop, Told, Vehicle, Warning, WarningCode};
+use super::source::{cuts_amount, cuts_word, is_space};
+use super::{dates, makes, money, states, vehicle_words};
 use crate::base::error::{Error, Result, Violations};
+use crate::base::money::Amount;
 use crate::orders::MAX_VEHICLES;
 
-/// Takes a provider's output for `text`. What follows from the draft is computed anew, not believed.
+/// Takes a provider's output for `input`. What follows from the draft is computed anew, not believed.
 ///
 /// # Errors
 /// [`Error::Invalid`] with a pointer for each field whose form is wrong, whose quote does not occur in the text, or whose
-/// value does not occur in its quote.
-pub fn admit(text: &str, output: Value) -> Result<Output> {
+/// value cannot be read out of its quote.
+pub fn admit(input: &Input, output: Value) -> Result<Output> {
     let output: Output = serde_path_to_error::deserialize(output).map_err(|error| {
         let pointer = format!("/{}", error.path().to_string().replace(['.', '['], "/").replace(']', ""));
         Error::invalid(pointer, error.inner().to_string())
     })?;
-    check(text, &output.order)?;
+    check(input, &output.order)?;
     Ok(conclude(output.order, Vec::new()))
 }
 
 /// # Errors
 /// As [`admit`].
-pub fn check(text: &str, draft: &Draft) -> Result<()> {
-    let mut checker = Checker { source: squeeze(text), violations: Violations::default() };
+pub fn check(input: &Input, draft: &Draft) -> Result<()> {
+    let calendar = super::calendar(input);
+    let mut checker = Checker { source: squeeze(input.text.as_str()), violations: Violations::default() };
     checker.customer(&draft.customer);
     checker.copied("/order/reference", draft.reference.as_ref());
-    checker.stop("/order/pickup", &draft.pickup);
-    checker.stop("/order/delivery", &draft.delivery);
+    checker.stop("/order/pickup", &draft.pickup, &calendar);
+    checker.stop("/order/delivery", &draft.delivery, &calendar);
     checker.quoted("/order/transport_type", draft.transport_type.as_ref());
-    checker.quoted("/order/price", draft.price.as_ref());
-    checker.quoted("/order/broker_fee", draft.broker_fee.as_ref());
-    checker.quoted("/order/cod_amount", draft.cod_amount.as_ref());
+    checker.price(draft);
+    checker.amount("/order/broker_fee", draft.broker_fee.as_ref());
+    checker.amount("/order/cod_amount", draft.cod_amount.as_ref());
     checker.quoted("/order/currency", draft.currency.as_ref());
     checker.quoted("/order/payment_method", draft.payment_method.as_ref());
     checker.quoted("/order/payment_term", draft.payment_term.as_ref());
@@ -71,25 +75,29 @@ impl Checker {
         self.copied("/order/customer/usdot", customer.usdot.as_ref());
     }
 
-    fn stop(&mut self, at: &str, stop: &Stop) {
+    fn stop(&mut self, at: &str, stop: &Stop, calendar: &Calendar) {
         self.copied(&format!("{at}/name"), stop.name.as_ref());
         self.copied(&format!("{at}/address"), stop.address.as_ref());
         self.copied(&format!("{at}/city"), stop.city.as_ref());
-        self.quoted(&format!("{at}/state"), stop.state.as_ref());
+        let state = stop.state.as_ref();
+        self.read(&format!("{at}/state"), state, |state, quote| states::is_named(quote, state.as_str()));
         self.copied(&format!("{at}/zip"), stop.zip.as_ref());
         self.copied(&format!("{at}/contact_name"), stop.contact_name.as_ref());
         self.copied(&format!("{at}/phone"), stop.phone.as_ref());
-        self.quoted(&format!("{at}/from"), stop.from.as_ref());
-        self.quoted(&format!("{at}/to"), stop.to.as_ref());
+        for (field, told) in [("from", &stop.from), ("to", &stop.to)] {
+            self.read(&format!("{at}/{field}"), told.as_ref(), |time, quote| dates::names(quote, *time, calendar));
+        }
         self.copied(&format!("{at}/buyer_number"), stop.buyer_number.as_ref());
         self.copied(&format!("{at}/gate_number"), stop.gate_number.as_ref());
     }
 
     fn vehicle(&mut self, at: &str, vehicle: &Vehicle) {
         self.copied(&format!("{at}/vin"), vehicle.vin.as_ref());
-        self.quoted(&format!("{at}/year"), vehicle.year.as_ref());
+        self.read(&format!("{at}/year"), vehicle.year.as_ref(), |year, quote| vehicle_words::names_year(quote, *year));
         // "Chevy" is a Chevrolet.
-        self.quoted(&format!("{at}/make"), vehicle.make.as_ref());
+        self.read(&format!("{at}/make"), vehicle.make.as_ref(), |make, quote| {
+            letters(quote).contains(&letters(make.as_str())) || makes::named(quote).any(|named| named == make.as_str())
+        });
         self.copied(&format!("{at}/model"), vehicle.model.as_ref());
         self.quoted(&format!("{at}/type"), vehicle.r#type.as_ref());
         self.copied(&format!("{at}/color"), vehicle.color.as_ref());
@@ -98,12 +106,48 @@ impl Checker {
         for (index, flag) in vehicle.inoperable_flags.iter().enumerate() {
             self.quoted(&format!("{at}/inoperable_flags/{index}"), Some(flag));
         }
-        self.quoted(&format!("{at}/price"), vehicle.price.as_ref());
+        self.amount(&format!("{at}/price"), vehicle.price.as_ref());
+    }
+
+    /// The price of all may be told by that of each.
+    fn price(&mut self, draft: &Draft) {
+        let each: Option<Vec<Amount>> =
+            draft.vehicles.iter().map(|vehicle| vehicle.price.as_ref().map(|told| told.value)).collect();
+        let sum = each.filter(|each| !each.is_empty()).map(|each| each.iter().map(|amount| amount.decimal()).sum());
+        if sum.is_some() && sum == draft.price.as_ref().map(|told| told.value.decimal()) {
+            self.quoted("/order/price", draft.price.as_ref());
+        } else {
+            self.amount("/order/price", draft.price.as_ref());
+        }
+    }
+
+    fn amount(&mut self, at: &str, told: Option<&Told<Amount>>) {
+        let is_whole = told.is_none_or(|told| self.stands_apart(&told.quote, cuts_amount));
+        self.read(at, told, |amount, quote| is_whole && money::names(quote, *amount));
+    }
+
+    /// The value is what the quote says. A text from outside may ask for a price of its own, and a model may obey: what it
+    /// then says must at least stand there as a price, for a person to see.
+    fn read<T>(&mut self, at: &str, told: Option<&Told<T>>, says: impl FnOnce(&T, &str) -> bool) {
+        let Some(told) = told else { return };
+        if self.quoted(at, Some(told)) {
+            self.violations.add_unless(
+                says(&told.value, &told.quote) && self.stands_apart(&told.quote, cuts_word),
+                format!("{at}/value"),
+                "cannot be read out of its quote",
+            );
+        }
+    }
+
+    /// Whether the quote cuts no number: $450 says nothing of $45.
+    fn stands_apart(&self, quote: &str, cuts: fn(&str, usize, usize) -> bool) -> bool {
+        let quote = squeeze(quote);
+        self.source.match_indices(&quote).any(|(at, _)| !cuts(&self.source, at, at + quote.len()))
     }
 
     /// The quote is in the text, and the confidence is one.
-    fn quoted<T>(&mut self, at: &str, told: Option<&Told<T>>) {
-        let Some(told) = told else { return };
+    fn quoted<T>(&mut self, at: &str, told: Option<&Told<T>>) -> bool {
+        let Some(told) = told else { return true };
         let quote = squeeze(&told.quote);
         let short = quote.chars().count() <= MAX_QUOTE;
         self.violations.add_unless(short, format!("{at}/quote"), format!("must have at most {MAX_QUOTE} characters"));
@@ -111,6 +155,7 @@ impl Checker {
         self.violations.add_unless(occurs, format!("{at}/quote"), "does not occur in the text");
         let likely = (0.0..=1.0).contains(&told.confidence);
         self.violations.add_unless(likely, format!("{at}/confidence"), "must be from 0 to 1");
+        occurs
     }
 
     /// The value is in the quote besides: a name, a number or an address is copied, not composed.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::source::{clean, is_listed};
+use regex::Regex;
+
+use super::source::{clean, is_listed, pattern};
 use crate::orders::VehicleType;
 
 const MAKES: &str = "\
@@ -47,6 +49,12 @@ pub static PATTERN: LazyLock<String> = LazyLock::new(|| {
     makes.sort_by_key(|make| std::cmp::Reverse(make.len()));
     makes.join("|")
 });
+
+/// The makes that a text names, as they are called on an order.
+pub fn named(text: &str) -> impl Iterator<Item = &'static str> {
+    static MAKE: LazyLock<Regex> = LazyLock::new(|| pattern(format!(r"(?i)\b(?:{})\b", *PATTERN)));
+    MAKE.find_iter(text).filter_map(|found| make(found.as_str()))
+}
 
 const COLORS: &str = "\
     white black silver gray grey red blue green gold tan beige brown maroon yellow orange purple burgundy charcoal \

@@ -32,6 +32,7 @@ mod vocabulary;
 
 use chrono::NaiveDate;
 
+use self::dates::Calendar;
 use self::draft::{Draft, Input, MAX_NOTES, MAX_QUOTE, Output, Told};
 use self::labels::{Label, Part};
 use self::reader::{Origin, Piece};
@@ -47,7 +48,7 @@ pub const OUTPUT_SCHEMA: &str = include_str!("../../builtin/extract_order.output
 pub fn extract(input: &Input) -> Output {
     let text = input.text.as_str();
     let pieces = reader::read(text);
-    let received = input.received_on.map(|day| day.date()).or_else(|| sent_on(&pieces));
+    let received = received(input, &pieces);
     let vehicles = vehicles::read(&pieces);
     let (pickup, delivery) = stops::read(text, &pieces, &vehicles.taken, received);
     let mut draft = Draft {
@@ -63,6 +64,17 @@ pub fn extract(input: &Input) -> Output {
     draft.vehicles = vehicles.vehicles;
     price.put_on(&mut draft);
     guard::conclude(draft, vehicles.warnings)
+}
+
+/// The day from which days are counted.
+fn received(input: &Input, pieces: &[Piece<'_>]) -> Option<NaiveDate> {
+    input.received_on.map(|day| day.date()).or_else(|| sent_on(pieces))
+}
+
+fn calendar(input: &Input) -> Calendar {
+    let pieces = reader::read(input.text.as_str());
+    let years = pieces.iter().flat_map(|piece| dates::years(piece.text)).collect();
+    Calendar { received: received(input, &pieces), years }
 }
 
 /// The day on which a mail says that it was sent, or a sheet that it was written.

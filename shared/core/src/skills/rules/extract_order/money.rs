@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use rust_decimal::Decimal;
 
-use super::draft::Told;
-use super::source::{pattern, told};
+use super::draft::{MAX_QUOTE, Told};
+use super::source::{cuts_amount, pattern, told};
 use crate::base::money::Amount;
 use crate::base::strings::Currency;
 
@@ -37,6 +37,13 @@ pub fn first(text: &str) -> Option<Sum<'_>> {
     all.iter().find(|(marked, _)| *marked).or(all.first()).map(|(_, sum)| *sum)
 }
 
+/// Whether a quote says this sum: beside one that says that it is money, other numbers are none.
+pub fn names(quote: &str, amount: Amount) -> bool {
+    let all = all(quote);
+    let is_marked = all.iter().any(|(marked, _)| *marked);
+    all.iter().any(|(marked, sum)| sum.amount == amount && (*marked || !is_marked))
+}
+
 fn all(text: &str) -> Vec<(bool, Sum<'_>)> {
     let mut sums = Vec::new();
     for found in SUM.captures_iter(text) {
@@ -48,7 +55,8 @@ fn all(text: &str) -> Vec<(bool, Sum<'_>)> {
         let neighbour = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '#'));
         let joined = text[..start].ends_with(['.', '-', '/', ',', ':', '_']) && !sign && before.is_none();
         let next = text[whole.end()..].chars().next();
-        if neighbour(text[..start].chars().next_back()) && !sign || joined || neighbour(next) {
+        let cut = cuts_amount(text, start, whole.end());
+        if neighbour(text[..start].chars().next_back()) && !sign || joined || neighbour(next) || cut {
             continue;
         }
         let mut value: Decimal = digits.as_str().replace(',', "").parse().unwrap_or_default();
@@ -71,7 +79,8 @@ fn all(text: &str) -> Vec<(bool, Sum<'_>)> {
 
 impl Sum<'_> {
     pub fn told(&self, confidence: f64, quote: &str) -> Told<Amount> {
-        told(self.amount, confidence, quote)
+        // A long quote is cut, and the sum may stand behind the cut.
+        told(self.amount, confidence, if quote.len() > MAX_QUOTE { self.quote } else { quote })
     }
 
     pub fn currency(&self) -> Option<Told<Currency>> {

@@ -9,7 +9,7 @@ use super::labels::{Label, Part};
 use super::money::{self, Sum};
 use super::payment;
 use super::reader::{Origin, Piece};
-use super::source::{Slot, pattern, told};
+use super::source::{Slot, cuts_amount, pattern, told};
 use crate::base::money::Amount;
 use crate::base::strings::Currency;
 use crate::orders::{PaymentMethod, PaymentTerm};
@@ -146,6 +146,9 @@ impl Reader {
     fn bare(&mut self, piece: &Piece<'_>) {
         let Some(found) = BARE.captures(piece.text) else { return };
         let Some(digits) = found.name("a").or(found.name("b")) else { return };
+        if cuts_amount(piece.text, digits.start(), digits.end()) {
+            return;
+        }
         let Some(sum) = money::first(digits.as_str()) else { return };
         let slot = if payment::is_collected(&found[0]) { &mut self.cod } else { &mut self.price };
         slot.offer(piece.depth, Some(sum.told(0.8, &found[0])));

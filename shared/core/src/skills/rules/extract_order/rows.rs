@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::labels::{self, Label, Part};
-use super::source::{is_listed, is_space, pattern};
+use super::source::{cuts_amount, is_listed, is_space, pattern};
 
 /// A line with more fields is none of a tender.
 pub const MOST_FIELDS: usize = 40;
@@ -16,7 +16,16 @@ static GAP: LazyLock<Regex> = LazyLock::new(|| pattern(r"\s*(?:\||\t)\s*|\s{3,}"
 /// The cells of a row of a table.
 pub fn split_row(line: &str, separator: char) -> Vec<&str> {
     let row = if separator == '|' { line.trim_matches('|') } else { line };
-    let cells: Vec<_> = row.split(separator).map(|cell| cell.trim_matches(is_space)).collect();
+    let mut cells = Vec::new();
+    let mut start = 0;
+    for (at, found) in row.match_indices(separator) {
+        // "Focus,$1,250,40511"
+        if separator != ',' || !cuts_amount(row, start, at) {
+            cells.push(row[start..at].trim_matches(is_space));
+            start = at + found.len();
+        }
+    }
+    cells.push(row[start..].trim_matches(is_space));
     // The head of a column that names the rows may be empty, and its bar lost with the spaces before it.
     if separator == '|' && line.starts_with('|') && !line.ends_with('|') {
         return std::iter::once("").chain(cells).collect();

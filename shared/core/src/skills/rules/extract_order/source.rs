@@ -1,5 +1,7 @@
 //! The text as lines. Every quote is a slice of it, so that a quote cannot help occurring in the source.
 
+use std::sync::LazyLock;
+
 use regex::Regex;
 
 use super::draft::{MAX_QUOTE, Told};
@@ -110,6 +112,39 @@ pub fn last_word(text: &str) -> &str {
 /// Where the slice `part` begins in `whole`.
 pub fn offset(whole: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize).min(whole.len())
+}
+
+/// Whether a slice of a text begins or ends with a digit within a word.
+pub fn cuts_word(text: &str, start: usize, end: usize) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    text[start..end].starts_with(digit) && text[..start].ends_with(char::is_alphanumeric)
+        || text[start..end].ends_with(digit) && text[end..].starts_with(char::is_alphanumeric)
+}
+
+/// Whether a slice of a text begins or ends within a number that has a point, or the commas of thousands. In a table that is
+/// set apart by commas a number stands beside a number: there they are of one only behind a dollar sign.
+pub fn cuts_amount(text: &str, start: usize, end: usize) -> bool {
+    let digit = |c: char| c.is_ascii_digit();
+    let (slice, before, after) = (&text[start..end], &text[..start], &text[end..]);
+    let cut_before = before.strip_suffix('.').is_some_and(|rest| rest.ends_with(digit))
+        || before.strip_suffix(',').is_some_and(|rest| is_group(&text[start..]) && ends_in_groups(rest));
+    let cut_after = after.strip_prefix('.').is_some_and(|rest| rest.starts_with(digit))
+        || after.strip_prefix(',').is_some_and(|rest| is_group(rest) && ends_in_groups(slice));
+    slice.starts_with(digit) && cut_before || slice.ends_with(digit) && cut_after
+}
+
+/// Begins with three digits and no more.
+fn is_group(text: &str) -> bool {
+    let digits = text.bytes().take(4).take_while(u8::is_ascii_digit).count();
+    digits == 3 && !text[digits..].starts_with(char::is_alphanumeric)
+}
+
+/// Ends with a dollar sign and groups of digits behind it.
+fn ends_in_groups(text: &str) -> bool {
+    const LONGEST: usize = 16;
+    static GROUPS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$[\s$]*[0-9]{1,3}(?:,[0-9]{3})*$"));
+    let start = text.char_indices().rev().nth(LONGEST).map_or(0, |(at, _)| at);
+    GROUPS.is_match(&text[start..])
 }
 
 /// A place for a value that may be told more than once: the latest mail wins, then the surest reading, then the first.

@@ -32,3 +32,11 @@ pub fn code(raw: &str) -> Option<&'static str> {
     let raw = clean(raw).trim_end_matches('.').to_lowercase();
     all().find(|(code, name)| *name == raw || code.eq_ignore_ascii_case(&raw)).map(|(code, _)| code)
 }
+
+/// Whether a quote names the state of this code, by the code or in full.
+pub fn is_named(quote: &str, code: &str) -> bool {
+    let words: Vec<_> = quote.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words = format!(" {} ", words.join(" ").to_lowercase());
+    let names = all().filter(|(known, _)| *known == code).map(|(_, name)| name.to_owned());
+    names.chain([code.to_lowercase()]).any(|name| words.contains(&format!(" {name} ")))
+}

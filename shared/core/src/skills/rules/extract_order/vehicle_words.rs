@@ -69,6 +69,12 @@ pub fn year(raw: &str, confidence: f64) -> Option<Told<Whole<1886, 2100>>> {
     Some(told(serde_json::from_value(year.into()).ok()?, confidence, raw))
 }
 
+/// Whether a quote says this year.
+pub fn names_year(quote: &str, named: Whole<1886, 2100>) -> bool {
+    let words = quote.split(|c: char| !c.is_alphanumeric());
+    words.filter_map(|word| year(word, 1.0)).any(|told| told.value == named)
+}
+
 /// The first reading stays.
 pub fn put<T>(place: &mut Option<T>, value: Option<T>) {
     if place.is_none() {

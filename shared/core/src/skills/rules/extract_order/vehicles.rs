@@ -124,7 +124,7 @@ impl Reader {
             return self.vin(piece, found.as_str());
         }
         // Written in groups.
-        let together: String = text.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        let together: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
         if together.len() == Vin::LENGTH && Vin::parse(&together).is_ok() {
             return self.vin(piece, text);
         }
