@@ -110,13 +110,17 @@ async fn of_each_table_goes_what_is_past_its_time_and_stays_what_is_not() {
     assert_eq!(done.purged, expected);
     for (table, column, limit, step, _) in PURGED {
         let older_than = |age: &str| format!("SELECT to_jsonb(count(*)) FROM {table} WHERE {column} <= now() - {age}");
-        let past = older_than(&format!("interval '{limit}'")) + if table == "invitations" { " AND accepted_at IS NULL" } else { "" };
+        let past = older_than(&format!("interval '{limit}'"))
+            + if table == "invitations" { " AND accepted_at IS NULL" } else { "" };
         let nearly = older_than(&format!("interval '{limit}' + 2 * interval '{step}'"));
         assert_eq!(database.one(&past).await, json!(0), "{table}");
         let accepted = if table == "invitations" { 2 } else { 0 };
         assert_eq!(database.one(&nearly).await, json!(2 + accepted), "{table}");
     }
-    assert_eq!(database.one("SELECT to_jsonb(count(*)) FROM invitations WHERE accepted_at IS NOT NULL").await, json!(2));
+    assert_eq!(
+        database.one("SELECT to_jsonb(count(*)) FROM invitations WHERE accepted_at IS NOT NULL").await,
+        json!(2)
+    );
     assert_eq!(database.one("SELECT to_jsonb(count(*)) FROM stripe_events WHERE processed_at IS NULL").await, json!(2));
     // Whoever comes with a cursor before these is told.
     assert_eq!(database.one(&format!("{gone} event_trims")).await, trimmed);
