@@ -200,7 +200,8 @@ def test_whoever_drops_again_and_again_while_many_write_hears_everything_once_an
             while not over.is_set():
                 made = [str(uuid.uuid4()) for _ in range(chance.randint(1, 3))]
                 for tag in made:
-                    cursor.execute("INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, %s, %s, '#000000')", [tenant, tag, tag])
+                    insert = "INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, %s, %s, '#000000')"
+                    cursor.execute(insert, [tenant, tag, tag])
                     time.sleep(chance.uniform(0, 0.3))
                 connection.commit()
                 written.extend(made)
@@ -211,7 +212,8 @@ def test_whoever_drops_again_and_again_while_many_write_hears_everything_once_an
         except Exception as failure:
             failed.append(failure)
 
-    writers = [threading.Thread(target=writer, args=(write, random.Random(seed + n))) for n, write in enumerate([orders] * 2 + [tags] * 3)]
+    kinds = [orders] * 2 + [tags] * 3
+    writers = [threading.Thread(target=writer, args=(kind, random.Random(seed + n))) for n, kind in enumerate(kinds)]
     socket = Socket(client("dispatch"))
     socket.cursor = start
     try:
@@ -262,7 +264,9 @@ def go_as_far_as(socket, place, chance):
         if place == "an event":
             socket.take(until=lambda message: message["type"] == "events")
         elif place == "some time":
-            socket.take(until=lambda _: False, seconds=chance.uniform(0.1, 1))
+            seconds = chance.uniform(0.1, 1)
+            end = time.monotonic() + seconds
+            socket.take(until=lambda _: time.monotonic() > end, seconds=seconds)
     except websocket.WebSocketTimeoutException:
         assert place == "some time"
 
