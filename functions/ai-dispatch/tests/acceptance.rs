@@ -1,6 +1,9 @@
 //! How long a request is waited for does not depend on the model provider: with workers that hold tens of executions in one
 //! that hangs, it takes as long as without. In a binary of its own, since whose turn it is is decided over all carriers.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -38,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// What workers hold in the provider: more than there are connections behind the pooler.
 const WORKERS: usize = 8;
 const EACH: usize = 5;
+const SLOTS: usize = WORKERS * EACH;
+/// Of what is asked while nobody answers.
+const DEADLINE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 /// The median of the rounds; without a dependency it is 1, and the rest is what a busy machine does to a 99th percentile.
 const MOST: f64 = 2.5;
@@ -113,17 +119,22 @@ impl Carrier {
         (body["id"].clone(), took)
     }
 
-    /// A skill that asks a model for up to four minutes, and the key for it.
-    async fn skill(&self, vault: &Vault) -> String {
-        let skill = Uuid::now_v7();
+    /// A skill that asks a model.
+    async fn skill(&self, deadline: Duration) -> String {
+        let (skill, deadline) = (Uuid::now_v7(), deadline.as_secs());
         run(format!(
             "INSERT INTO skills (tenant_id, id, name, kind, instructions, input_schema, output_schema, provider, model, \
                                  max_output_tokens, deadline_seconds) \
-             VALUES ('{}', '{skill}', 'Words', 'custom', 'Sum up {{{{input.text}}}}', '{{\"type\": \"object\"}}', \
-                     '{{\"type\": \"object\"}}', 'anthropic', 'model-of-the-test', 100, 240)",
+             VALUES ('{}', '{skill}', '{skill}', 'custom', 'Sum up {{{{input.text}}}}', '{{\"type\": \"object\"}}', \
+                     '{{\"type\": \"object\"}}', 'anthropic', 'model-of-the-test', 100, {deadline})",
             self.id
         ))
         .await;
+        skill.to_string()
+    }
+
+    /// Gives it a key for the model.
+    async fn provide(&self, vault: &Vault) {
         let owner = Actor {
             credential: Verified::User(VerifiedToken {
                 issuer: "https://issuer.test".into(),
@@ -145,7 +156,16 @@ impl Carrier {
         provider_keys::create(&mut tx, prepared).await.expect("the first key");
         let answer = StoredAnswer { status: 201, headers: json!({}), body: String::new() };
         tx.commit(&answer).await.expect("it is kept");
-        skill.to_string()
+    }
+
+    /// Asks for many, one after another.
+    async fn ask_for(&self, skill: &str, count: usize) -> Vec<Value> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            tokio::time::sleep(PAUSE).await;
+            ids.push(self.ask(skill).await.0);
+        }
+        ids
     }
 }
 
@@ -168,22 +188,52 @@ async fn p99(carriers: &'static [Carrier]) -> f64 {
     took[took.len() * 99 / 100]
 }
 
-/// Instances of the worker, each with a batch of what the carrier has asked for, until `then` is over.
-async fn while_workers_hold<T>(workers: &[Worker], ids: &[Value], then: impl Future<Output = T>) -> T {
-    let (local, mut held) = (LocalSet::new(), JoinSet::new());
-    for (worker, ids) in workers.iter().cloned().zip(ids.chunks(EACH)) {
-        let record = |id: &Value| json!({"messageId": id, "receiptHandle": id, "body": json!({"kind": "run", "execution_id": id}).to_string()});
-        let records: Vec<Value> = ids.iter().map(record).collect();
-        let batch = serde_json::from_value(json!({"Records": records})).expect("a batch");
-        let until = Clock::system().now() + TimeDelta::seconds(300);
-        held.spawn_local_on(async move { worker.work(batch, until).await }, &local);
+/// Permits on their way, the oldest first.
+type Permits = Rc<RefCell<VecDeque<Value>>>;
+
+/// Lets each instance of the worker use a batch after another, until `then` is over.
+async fn while_workers_use<T>(permits: &Permits, workers: &[Worker], then: impl Future<Output = T>) -> T {
+    let (local, mut working) = (LocalSet::new(), JoinSet::new());
+    for worker in workers {
+        let (worker, permits) = (worker.clone(), Rc::clone(permits));
+        let work = async move {
+            loop {
+                let ids: Vec<Value> = {
+                    let mut permits = permits.borrow_mut();
+                    let most = permits.len().min(EACH);
+                    permits.drain(..most).collect()
+                };
+                let record = |id: &Value| {
+                    let body = json!({"kind": "run", "execution_id": id}).to_string();
+                    json!({"messageId": id, "receiptHandle": id, "body": body})
+                };
+                let records: Vec<Value> = ids.iter().map(record).collect();
+                let batch = serde_json::from_value(json!({"Records": records})).expect("a batch");
+                worker.work(batch, Clock::system().now() + TimeDelta::seconds(300)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        working.spawn_local_on(work, &local);
     }
     local.run_until(then).await
 }
 
-#[tokio::test]
-async fn a_request_is_answered_as_soon_while_a_provider_hangs_for_others() {
+async fn until(mut condition: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "what was waited for did not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}
+
+async fn nothing_is_due() {
     run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running')".to_owned()).await;
+}
+
+#[tokio::test]
+async fn while_a_provider_hangs_for_one_carrier_requests_are_answered_as_soon_and_others_are_run_when_a_slot_is_free() {
+    nothing_is_due().await;
     let (aws, kms, model) = (Aws::start().await, Kms::start().await, ModelServer::start().await);
     let clock = Clock::system();
     let providers = ProvidersConfig {
@@ -200,8 +250,8 @@ async fn a_request_is_answered_as_soon_while_a_provider_hangs_for_others() {
     }
     let carriers: &'static [Carrier] = carriers.leak();
     // Those who wait for the provider ask for more at the same time.
-    let busy = &carriers[0];
-    let skill = busy.skill(&vault()).await;
+    let (busy, other) = (&carriers[0], &carriers[1]);
+    busy.provide(&vault()).await;
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         workers.push(Worker {
@@ -216,34 +266,47 @@ async fn a_request_is_answered_as_soon_while_a_provider_hangs_for_others() {
     let asked = || model.requests().iter().filter(|request| request.method == "POST").count();
     p99(carriers).await;
 
+    let skill = busy.skill(Duration::from_secs(240)).await;
     let mut rounds = Vec::new();
     for round in 1..=ROUNDS {
         let idle = p99(carriers).await;
         // Permits are for whatever is due; what rules would run in no time is out of the way.
-        run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running')".to_owned()).await;
-        let mut ids = Vec::new();
-        for _ in 0..WORKERS * EACH {
-            ids.push(busy.ask(&skill).await.0);
-            tokio::time::sleep(PAUSE).await;
-        }
-        let while_it_hangs = async {
-            let begun = Instant::now();
-            while asked() < round * WORKERS * EACH {
-                assert!(begun.elapsed() < Duration::from_secs(30), "the provider was asked {} times", asked());
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+        nothing_is_due().await;
+        let permits = Rc::new(RefCell::new(busy.ask_for(&skill, SLOTS).await.into()));
+        let measuring = async {
+            until(async || asked() >= round * SLOTS).await;
             let p99 = p99(carriers).await;
             let running = "SELECT count(*) FROM executions WHERE status = 'running' AND tenant_id";
-            assert_eq!(count(format!("{running} = '{}'", busy.id)).await, (WORKERS * EACH) as i64, "all still wait");
+            assert_eq!(count(format!("{running} = '{}'", busy.id)).await, SLOTS as i64, "all still wait");
             assert_eq!(count(format!("{running} <> '{}'", busy.id)).await, 0);
             p99
         };
-        let hanging = while_workers_hold(&workers, &ids, while_it_hangs).await;
-        println!("p99 {idle:.1} ms, with {} executions in a provider that hangs {hanging:.1} ms", WORKERS * EACH);
+        let hanging = while_workers_use(&permits, &workers, measuring).await;
+        println!("p99 {idle:.1} ms, with {SLOTS} executions in a provider that hangs {hanging:.1} ms");
         rounds.push(hanging / idle);
     }
-    run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running')".to_owned()).await;
     rounds.sort_unstable_by(f64::total_cmp);
     println!("ratios {rounds:.2?}");
     assert!(rounds[ROUNDS / 2] <= MOST, "{rounds:?}");
+
+    // All slots are taken, twice as much again waits, and then somebody else comes.
+    nothing_is_due().await;
+    let (before, skill) = (asked(), busy.skill(DEADLINE).await);
+    let permits: Permits = Rc::new(RefCell::new(busy.ask_for(&skill, 3 * SLOTS).await.into()));
+    let measuring = async {
+        until(async || asked() >= before + SLOTS).await;
+        let (id, _) = other.ask("extract_order").await;
+        permits.borrow_mut().push_back(id.clone());
+        let done = format!("SELECT count(*) FROM executions WHERE status = 'succeeded' AND id = '{}'", text(&id));
+        until(async || count(done.clone()).await == 1).await
+    };
+    let waited = while_workers_use(&permits, &workers, measuring).await;
+    println!("the other's first after {waited:.2?}, of deadlines of {DEADLINE:?}");
+    nothing_is_due().await;
+    // In turn with all that waits it would be three deadlines.
+    assert!(waited < DEADLINE * 2, "{waited:?}");
+}
+
+fn text(id: &Value) -> &str {
+    id.as_str().expect("an id is text")
 }
