@@ -7,7 +7,8 @@ import uuid
 import pytest
 import sessions
 
-from local import deploy, ministack, users
+from local import deploy, ministack, postgres, users
+from local.tests import models
 
 TENDER = """Load ID: {reference}
 Pickup: Richmond, VA 23230 on 03/09/2030
@@ -27,7 +28,8 @@ def owner(stack, base_url):
 
 
 def ended(owner, base_url, execution):
-    for _ in range(100):
+    # A second attempt comes after at most five seconds.
+    for _ in range(200):
         now = owner.get(f"{base_url}/v1/executions/{execution}").json()
         if now["status"] not in ("queued", "running"):
             return now
@@ -72,3 +74,66 @@ def test_what_lost_its_message_is_queued_by_housekeeping(stack, owner, base_url,
     answer = invoke(FunctionName=deploy.outputs(stack)["HousekeepingFunctionName"], Payload=b'{"task": "executions"}')
     assert json.loads(answer["Payload"].read())["requeued"] > 0
     assert ended(owner, base_url, execution)["status"] == "succeeded"
+
+
+@pytest.fixture
+def words(owner, base_url):
+    """A model that can be told to fail, and the skill that asks it."""
+    key = f"sk-{uuid.uuid4().hex}"
+    with models.provider(key) as provider:
+        yield provider, models.skill_with_key(owner, base_url, provider.url, key)
+
+
+def fail_for_good(stack, owner, base_url, provider, skill):
+    """An execution that the provider has refused twice, which is once too often: four times would be a minute of waiting."""
+    provider.refuses_with, asked = 500, len(provider.questions())
+    execution = owner.post(base_url + "/v1/executions", json={"skill": skill, "input": {"text": "much"}}).json()["id"]
+    until(lambda: len(provider.questions()) > asked)
+    with postgres.connect(stack) as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE executions SET max_attempts = 2 WHERE id = %s", [execution])
+    failed = ended(owner, base_url, execution)
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "unavailable"), failed
+    assert len(provider.questions()) == asked + 2
+    return failed
+
+
+def test_what_failed_for_good_is_put_aside_and_an_operator_sends_it_back(stack, owner, base_url, words):
+    provider, skill = words
+    execution = fail_for_good(stack, owner, base_url, provider, skill)["id"]
+    found = deploy.outputs(stack)
+    sqs = ministack.client(stack, "sqs")
+    for name in ("AiQueue", "AiDeadLetterQueue", "BillingQueue", "BillingDeadLetterQueue"):
+        attributes = sqs.get_queue_attributes(QueueUrl=found[f"{name}Url"], AttributeNames=["QueueArn"])["Attributes"]
+        assert attributes["QueueArn"] == found[f"{name}Arn"]
+    letter = until(lambda: letter_of(sqs, found["AiDeadLetterQueueUrl"], execution))
+    assert json.loads(letter["Body"]) == {"kind": "failed", "execution_id": execution, "error": "unavailable"}
+
+    # The cause is mended. MiniStack moves no messages, so by hand, as the README has it.
+    provider.refuses_with = None
+    sqs.send_message(QueueUrl=found["AiQueueUrl"], MessageBody=letter["Body"])
+    sqs.delete_message(QueueUrl=found["AiDeadLetterQueueUrl"], ReceiptHandle=letter["ReceiptHandle"])
+    done = until(lambda: succeeded(owner, base_url, execution))
+    assert (done["output"], len(provider.questions())) == (models.ANSWER, 3)
+    assert letter_of(sqs, found["AiDeadLetterQueueUrl"], execution) is None
+    booked = [row for row in owner.get(base_url + "/v1/usage").json()["ai"] if row["skill"] == skill]
+    assert [(row["succeeded"], row["failed"]) for row in booked] == [(1, 0)]
+
+
+def letter_of(sqs, queue, execution):
+    letters = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=1).get("Messages", [])
+    return next((letter for letter in letters if execution in letter["Body"]), None)
+
+
+def succeeded(owner, base_url, execution):
+    now = owner.get(f"{base_url}/v1/executions/{execution}").json()
+    return now if now["status"] == "succeeded" else None
+
+
+def until(condition, seconds=30):
+    """What it says as soon as it says anything."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds:
+        if said := condition():
+            return said
+        time.sleep(0.1)
+    raise AssertionError("what was waited for did not come")

@@ -56,8 +56,8 @@ def example(schema):
 @pytest.fixture(scope="module")
 def provider():
     """The address of a model provider that takes every key."""
-    with models.provider() as (url, _):
-        yield url
+    with models.provider() as stand_in:
+        yield stand_in.url
 
 
 @pytest.fixture(scope="module")

@@ -51,8 +51,8 @@ def test_the_text_of_a_slow_answer_arrives_in_pieces_also_after_a_drop(stack, so
     owner, rival = Client(stack, "Progress"), Client(stack, "Rival")
     answer = json.dumps({"answer": "".join(WORDS)})
     chunks = [answer[n:n + 10] for n in range(0, len(answer), 10)]
-    with models.provider(answer=chunks, pause=0.25) as (url, _):
-        key = {"provider": "openai_compatible", "key": "sk-of-the-test-0123456789", "base_url": url}
+    with models.provider(pieces=chunks, pause=0.25) as provider:
+        key = {"provider": "openai_compatible", "key": "sk-of-the-test-0123456789", "base_url": provider.url}
         assert owner.post("/v1/provider-keys", json=key).status_code == 201
         schema = {"type": "object", "required": ["answer"], "additionalProperties": False,
                   "properties": {"answer": {"type": "string"}}}

@@ -1,13 +1,15 @@
 """Events by push over a real WebSocket: ticket, gateway, function, queue, and what comes after a drop."""
 
 import json
+import random
+import threading
 import time
 import uuid
 
 import pytest
 import websocket
 
-from local import deploy, ministack
+from local import deploy, ministack, postgres
 
 TOPICS = ["orders"]
 # A push takes some hundred milliseconds here; one that has to look again, some seconds.
@@ -169,6 +171,100 @@ def test_after_a_drop_at_any_point_everything_comes_once_and_in_order(client, so
     socket.take_events(len(expected))
     assert socket.orders() == expected
     socket.hears_nothing()
+
+
+# Where the line goes while everybody writes: before there is a connection, before anything is heard, in the midst of it.
+PLACES = ["ticket taken", "connected", "subscribe sent", "subscribed", "an event", "some time"]
+DROPS_UNDER_FIRE = 20
+
+
+def test_whoever_drops_again_and_again_while_many_write_hears_everything_once_and_in_order(stack, client, sockets, customer):
+    """Orders come over the API; tags in transactions that stay open and end out of order, of which nobody tells."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance, over, written, failed = random.Random(seed), threading.Event(), [], []
+    tenant = client("dispatch").get("/v1/me").json()["memberships"][0]["tenant_id"]
+    start = client("dispatch").get("/v1/events?after=now").json()["next_cursor"]
+
+    def orders(_):
+        owner = client("owner")
+        while not over.wait(0.1):
+            written.append(create_order(owner, customer))
+
+    def tags(chance):
+        with postgres.connect(stack) as connection, connection.cursor() as cursor:
+            while not over.is_set():
+                made = [str(uuid.uuid4()) for _ in range(chance.randint(1, 3))]
+                for tag in made:
+                    insert = "INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, %s, %s, '#000000')"
+                    cursor.execute(insert, [tenant, tag, tag])
+                    time.sleep(chance.uniform(0, 0.3))
+                connection.commit()
+                written.extend(made)
+
+    def writer(write, chance):
+        try:
+            write(chance)
+        except Exception as failure:
+            failed.append(failure)
+
+    kinds = [orders] * 2 + [tags] * 3
+    writers = [threading.Thread(target=writer, args=(kind, random.Random(seed + n))) for n, kind in enumerate(kinds)]
+    socket = Socket(client("dispatch"))
+    socket.cursor = start
+    try:
+        for thread in writers:
+            thread.start()
+        for drop in range(DROPS_UNDER_FIRE):
+            # The first few before anything was ever heard.
+            place = PLACES[drop] if drop < 3 else chance.choice(PLACES)
+            go_as_far_as(socket, place, chance)
+            socket.drop()
+    finally:
+        over.set()
+        for thread in writers:
+            thread.join()
+    assert failed == []
+    written.append(create_order(client("owner"), customer))
+    socket.open()
+    socket.subscribe(topics=["orders", "tags"])
+    socket.take(until=lambda _: any(event["subject_id"] == written[-1] for event in socket.events))
+    socket.drop()
+
+    print(f"{len(written)} events, {DROPS_UNDER_FIRE} drops")
+    heard = [event["subject_id"] for event in socket.events]
+    assert sorted(heard) == sorted(written)
+    listed, cursor = [], start
+    while page := client("dispatch").get("/v1/events", params={"after": cursor, "limit": 200}).json():
+        listed += [event for event in page["data"] if event["topic"] in ("orders", "tags")]
+        if not page["data"]:
+            break
+        cursor = page["next_cursor"]
+    assert socket.events == listed, "in the order of the log"
+    by_commit = [subject for subject in written if subject in set(heard)]
+    assert heard != by_commit, "transactions have ended out of order"
+
+
+def go_as_far_as(socket, place, chance):
+    if place == "ticket taken":
+        socket.client.post("/v1/realtime/tickets", json={})
+        return
+    socket.open()
+    if place == "connected":
+        return
+    socket.say(type="subscribe", topics=["orders", "tags"], after=socket.cursor)
+    if place == "subscribe sent":
+        return
+    try:
+        socket.take(until=lambda message: message["type"] == "subscribed")
+        if place == "an event":
+            socket.take(until=lambda message: message["type"] == "events")
+        elif place == "some time":
+            seconds = chance.uniform(0.1, 1)
+            end = time.monotonic() + seconds
+            socket.take(until=lambda _: time.monotonic() > end, seconds=seconds)
+    except websocket.WebSocketTimeoutException:
+        assert place == "some time"
 
 
 def test_the_socket_and_the_list_tell_the_same(client, sockets, customer):

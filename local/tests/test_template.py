@@ -1,11 +1,15 @@
 """What the template allows: the local stack does not enforce policies, so the template itself is read."""
 
+import re
+
 import pytest
 from samcli.yamlhelper import yaml_parse
 
 from local.settings import ROOT
 
-RESOURCES = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES, OUTPUTS = TEMPLATE["Resources"], TEMPLATE["Outputs"]
+SECRET = "AWS::SecretsManager::Secret"
 ROLE_SECRETS = {"OwnerSecret", "ApiSecret", "BillingSecret", "AiSecret", "RealtimeSecret", "HousekeepingSecret"}
 
 
@@ -23,20 +27,26 @@ def secrets_of(role):
     return {resource.get("Ref") for s in touching for resource in as_list(s["Resource"])}
 
 
-def secret_in_environment(function):
-    return RESOURCES[function]["Properties"]["Environment"]["Variables"]["DATABASE_SECRET"]["Ref"]
+def of_type(kind):
+    return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
 
 
-@pytest.mark.parametrize("function, others", [
-    ("Api", {"StripeSecret"}), ("Housekeeping", {"StripeSecret"}), ("StripeWebhook", {"StripeWebhookSecret"}),
-    ("BillingWorker", {"StripeSecret"}),
-    ("Realtime", set()),
-    ("AiDispatch", set()), ("AiWorker", set()),
-])
-def test_a_function_reads_its_own_secrets_and_no_other(function, others):
-    role = f"{function}Role"
-    assert RESOURCES[f"{function}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [role, "Arn"]}
-    assert secrets_of(role) == {secret_in_environment(f"{function}Function")} | others
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+def test_each_function_has_a_role_that_is_its_own():
+    roles = {name: function["Properties"]["Role"] for name, function in FUNCTIONS.items()}
+    assert roles == {name: {"Fn::GetAtt": [name.removesuffix("Function") + "Role", "Arn"]} for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS.keys() - {"MigrateFunction"}))
+def test_a_function_reads_its_own_secrets_and_no_other(function):
+    told = FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
+    of_its_own = {value["Ref"] for value in told.values() if isinstance(value, dict) and value.get("Ref") in of_type(SECRET)}
+    assert told["DATABASE_SECRET"]["Ref"] in of_its_own & ROLE_SECRETS
+    assert secrets_of(function.removesuffix("Function") + "Role") == of_its_own
+    # One role of the database, and what Stripe gave: nobody else's.
+    assert of_its_own & ROLE_SECRETS == {told["DATABASE_SECRET"]["Ref"]}
 
 
 def test_only_migrations_reach_the_owner_and_the_administrator():
@@ -51,10 +61,14 @@ def test_every_role_secret_is_rotated():
     assert rotated == ROLE_SECRETS
 
 
-def test_no_role_of_a_function_has_a_wildcard_of_its_own():
-    for role in ("ApiRole", "StripeWebhookRole", "BillingWorkerRole", "AiDispatchRole", "AiWorkerRole", "HousekeepingRole", "MigrateRole"):
+def test_no_role_has_a_wildcard_but_for_the_connections_of_one_api():
+    seen = 0
+    for role in of_type("AWS::IAM::Role"):
         for statement in statements(role):
-            assert "*" not in str(statement), f"{role}: {statement}"
+            seen += 1
+            if as_list(statement["Action"]) != ["execute-api:ManageConnections"]:
+                assert "*" not in str(statement), f"{role}: {statement}"
+    assert seen > len(FUNCTIONS)
 
 
 def test_only_who_must_uses_the_key_of_provider_keys_and_only_under_a_tenant():
@@ -70,6 +84,8 @@ def test_only_who_must_uses_the_key_of_provider_keys_and_only_under_a_tenant():
     assert allowed["ApiRole"] == ["kms:GenerateDataKey"]
     assert all(actions == ["kms:Decrypt"] for name, actions in allowed.items() if name != "ApiRole"), allowed
     assert set(allowed) <= {"ApiRole", "AiWorkerRole"}
+
+
 def test_the_realtime_function_reaches_the_connections_of_its_api_alone():
     for statement in statements("RealtimeRole"):
         if statement["Action"] == "execute-api:ManageConnections":
@@ -79,14 +95,87 @@ def test_the_realtime_function_reaches_the_connections_of_its_api_alone():
             assert "*" not in str(statement), statement
 
 
-def test_every_function_has_a_role_a_log_with_an_end_and_an_alarm():
+def test_every_function_has_a_log_with_an_end_and_an_alarm():
     alarmed = [alarm["Properties"]["Dimensions"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
-    for name, function in of_type("AWS::Serverless::Function").items():
+    for name, function in FUNCTIONS.items():
         log = RESOURCES[function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]]
         assert log["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-        assert "Role" in function["Properties"], name
         assert any({"Ref": name} in [d["Value"] for d in dimensions] for dimensions in alarmed), name
 
 
-def of_type(kind):
-    return {name: resource for name, resource in RESOURCES.items() if resource["Type"] == kind}
+# --- Queues --------------------------------------------------------------------------------------------------------------
+
+QUEUES = of_type("AWS::SQS::Queue")
+# What waits for a person is where another queue puts what it gives up on.
+DEAD_LETTERS = {
+    queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]: name
+    for name, queue in QUEUES.items() if "RedrivePolicy" in queue["Properties"]
+}
+WORK = sorted(QUEUES.keys() - DEAD_LETTERS.keys())
+
+
+def readers(queue):
+    """The functions that a queue's messages go to, and how."""
+    return [
+        (function, event["Properties"])
+        for function in FUNCTIONS.values() for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "SQS" and event["Properties"]["Queue"] == {"Fn::GetAtt": [queue, "Arn"]}
+    ]
+
+
+def alarms_on(queue, metric):
+    alarms = [alarm["Properties"] for alarm in of_type("AWS::CloudWatch::Alarm").values()]
+    dimension = [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+    return [a for a in alarms if (a["Namespace"], a["MetricName"], a["Dimensions"]) == ("AWS/SQS", metric, dimension)]
+
+
+def test_there_are_queues_and_no_letter_is_dead_to_nobody():
+    assert len(WORK) >= 3 and len(DEAD_LETTERS) == len(WORK)
+
+
+@pytest.mark.parametrize("queue", WORK)
+def test_a_queue_is_read_by_one_function_in_bounds_and_message_by_message(queue):
+    [(function, event)] = readers(queue)
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    # Each instance holds a connection of the proxy.
+    assert 2 <= event["ScalingConfig"]["MaximumConcurrency"] <= 10
+    properties = QUEUES[queue]["Properties"]
+    assert properties["VisibilityTimeout"] >= 6 * function["Properties"]["Timeout"]
+    assert 3 <= properties["RedrivePolicy"]["maxReceiveCount"] <= 15
+
+
+@pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))
+def test_what_a_queue_gives_up_on_waits_for_a_person_who_is_called(queue):
+    assert readers(queue) == []
+    properties = QUEUES[queue]["Properties"]
+    # The longest that SQS keeps a message; it counts from when that was first sent.
+    assert properties["MessageRetentionPeriod"] == 1209600
+    assert_calls_somebody(alarms_on(queue, "ApproximateNumberOfMessagesVisible"), threshold=0)
+
+
+@pytest.mark.parametrize("queue", WORK)
+def test_somebody_is_called_when_a_queue_is_not_read(queue):
+    assert_calls_somebody(alarms_on(queue, "ApproximateAgeOfOldestMessage"), threshold=900)
+
+
+def assert_calls_somebody(alarms, threshold):
+    [alarm] = alarms
+    assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] and alarm["Statistic"] == "Maximum"
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold" and alarm["Threshold"] <= threshold
+
+
+def test_a_worker_outlives_the_longest_deadline_of_a_skill():
+    skills = (ROOT / "shared/core/src/skills/write.rs").read_text()
+    longest = int(re.search(r"^type Deadline = Whole<\d+, (\d+)>;", skills, re.MULTILINE)[1])
+    runner = (ROOT / "shared/core/src/executions/run/mod.rs").read_text()
+    closing = int(re.search(r"^const CLOSING: TimeDelta = TimeDelta::seconds\((\d+)\);", runner, re.MULTILINE)[1])
+    assert longest + closing < FUNCTIONS["AiWorkerFunction"]["Properties"]["Timeout"]
+
+
+def test_the_commands_for_operators_name_outputs_that_exist():
+    moves = re.findall(r"start-message-move-task ([^`]*)`", (ROOT / "README.md").read_text())
+    named = [re.findall(r"--(?:source|destination)-arn\s+<(\w+)>", move) for move in moves]
+    values = [[OUTPUTS[output]["Value"] for output in outputs] for outputs in named]
+    queues = {source: [{"Fn::GetAtt": [source, "Arn"]}, {"Fn::GetAtt": [queue, "Arn"]}] for source, queue in DEAD_LETTERS.items()}
+    # Nudges are deleted, as the README says.
+    assert values == [queues["BillingDeadLetterQueue"], queues["AiDeadLetterQueue"]]

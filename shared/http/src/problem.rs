@@ -138,6 +138,7 @@ fn refuse(error: Error) -> Refusal {
         Error::NotFound(what) => {
             Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail(format!("there is no such {what}"))
         }
+        Error::Gone(detail) => Refusal::new(StatusCode::GONE, "gone", "Kept no longer").detail(detail),
         Error::Conflict { code, detail, allowed } => {
             let refusal = Refusal::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this")
                 .detail(detail)

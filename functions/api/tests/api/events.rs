@@ -140,6 +140,33 @@ async fn a_reader_among_many_writers_misses_nothing() {
 }
 
 #[tokio::test]
+async fn who_comes_back_after_events_were_trimmed_is_told_that_they_missed_some() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    let mut tags = Vec::new();
+    for name in ["First", "Second", "Third"] {
+        tags.push(id(&carrier.owner.post("/v1/tags", json!({"name": name, "color": "#000000"})).await.expect(201)));
+    }
+    let (seen, _) = follow(&carrier.owner, TAGS, &start(), |seen| seen.len() >= 3).await;
+    let cursors: Vec<&str> = seen.iter().filter_map(|event| event["cursor"].as_str()).collect();
+    let mut superuser = app.database.direct().connect().await.expect("the database is up");
+    let trim = format!("DELETE FROM tenant_events WHERE subject_id IN ('{}', '{}')", tags[0], tags[1]);
+    superuser.execute(AssertSqlSafe(trim)).await.expect("events can be trimmed");
+
+    for (query, topic) in [(start(), ""), (start(), TAGS), (cursors[0].to_owned(), ""), (cursors[0].to_owned(), TAGS)] {
+        let refused = carrier.owner.get(&format!("/v1/events?after={query}{topic}")).await.refused(410, "gone");
+        assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("now")), "{refused}");
+    }
+    // Nothing is missing behind the last that is gone, of another topic, from the beginning, and at another carrier.
+    let rest = carrier.owner.get(&format!("/v1/events?after={}{TAGS}", cursors[1])).await.expect(200);
+    assert_eq!(rest["data"], json!([seen[2]]));
+    for query in [format!("after={}&topic=orders", start()), "topic=tags".to_owned(), "after=now".to_owned()] {
+        carrier.owner.get(&format!("/v1/events?{query}")).await.expect(200);
+    }
+    rival.owner.get(&format!("/v1/events?after={}", start())).await.expect(200);
+}
+
+#[tokio::test]
 async fn everybody_hears_only_of_what_they_may_read() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;

@@ -80,6 +80,43 @@ async fn transactions_that_end_out_of_order_are_neither_skipped_nor_repeated() {
 }
 
 #[tokio::test]
+async fn who_comes_back_after_events_were_trimmed_is_told_that_they_missed_some() {
+    let world = World::new().await;
+    let (carrier, other) = (Carrier::create().await, Carrier::create().await);
+    let (person, stranger) = (carrier.member("owner").await, other.member("owner").await);
+    let first = world.listen(&person, &["orders"], None).await;
+    let before = world.cursor(&first);
+    for carrier in [&carrier, &other] {
+        carrier.order_event(None).await;
+    }
+    world.nudge_until(&carrier, || !world.events(&first).is_empty()).await;
+    run(format!("DELETE FROM tenant_events WHERE tenant_id = '{}' AND topic = 'orders'", carrier.id)).await;
+
+    let subscribe = |topics: &[&str], after: &str| json!({"type": "subscribe", "topics": topics, "after": after});
+    let second = world.connect(&person).await;
+    for topics in [&["orders"][..], &["tags", "orders"], &[&format!("orders/{}", Uuid::now_v7())]] {
+        world.say(&second, subscribe(topics, &before)).await;
+    }
+    let problems = world.problems(&second);
+    assert_eq!(problems.len(), 3);
+    assert!(problems.iter().all(|it| it["type"] == "urn:carhaul:problem:gone" && it["status"] == 410), "{problems:?}");
+    // Nothing was subscribed; a topic of which nothing is gone can be, and the others from now on.
+    world.say(&second, subscribe(&["tags"], &before)).await;
+    assert_eq!(world.sockets.received(&second)[3]["topics"], json!(["tags"]));
+    // The cursor is one for all that is heard then.
+    world.say(&second, subscribe(&["orders"], &before)).await;
+    assert_eq!(world.problems(&second).len(), 4);
+    world.say(&second, subscribe(&["orders"], "now")).await;
+    let order = carrier.order_event(None).await;
+    world.nudge_until(&carrier, || !world.events(&second).is_empty()).await;
+    assert_eq!(world.subjects(&second), [order]);
+    // What is kept is behind the last cursor; and nobody else has lost anything.
+    world.listen(&person, &["orders"], Some(&world.cursor(&first))).await;
+    let foreign = world.listen(&stranger, &["orders"], Some(&before)).await;
+    world.nudge_until(&other, || !world.events(&foreign).is_empty()).await;
+}
+
+#[tokio::test]
 async fn who_comes_back_gets_what_they_missed_page_by_page_and_then_what_happens() {
     let world = World::new().await;
     let carrier = Carrier::create().await;

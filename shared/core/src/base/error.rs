@@ -19,6 +19,9 @@ pub enum Error {
     /// There is no such thing in the caller's tenant. Another tenant's rows are reported like this, too.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// It was there and is kept no longer.
+    #[error("gone: {0}")]
+    Gone(&'static str),
     /// The present state does not allow it.
     #[error("conflict: {detail}")]
     Conflict { code: &'static str, detail: String, allowed: Vec<String> },

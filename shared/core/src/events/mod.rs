@@ -110,11 +110,14 @@ impl After {
 
 /// Events after a position, oldest first. Only those of transactions that are older than every running one: transactions
 /// commit out of order, and a reader that went further would miss the late ones for ever.
+///
+/// # Errors
+/// [`Error::Gone`] when some of what comes after the position has been trimmed; that the caller may not read events.
 pub async fn list(db: &Db, actor: &Actor, after: After, topic: Option<Topic>, limit: Limit) -> Result<Events> {
     let (from, rows) = match after {
         After::Now => (horizon(db, actor).await?, Vec::new()),
-        After::Nothing => ((0, 0), read(db, actor, (0, 0), topic, limit).await?),
-        After::Position(xid, seq) => ((xid, seq), read(db, actor, (xid, seq), topic, limit).await?),
+        After::Nothing => ((0, 0), read(db, actor, None, topic, limit).await?),
+        After::Position(xid, seq) => ((xid, seq), read(db, actor, Some((xid, seq)), topic, limit).await?),
     };
     let last = rows.last().map_or(from, |row| (row.xid, row.seq));
     Ok(Events { data: rows.into_iter().map(|row| row.event).collect(), next_cursor: page::encode(&last) })
@@ -137,11 +140,12 @@ async fn horizon(db: &Db, actor: &Actor) -> Result<(i64, i64)> {
 async fn read(
     db: &Db,
     actor: &Actor,
-    (xid, seq): (i64, i64),
+    after: Option<(i64, i64)>,
     topic: Option<Topic>,
     limit: Limit,
 ) -> Result<Vec<Position>> {
     let (topics, holders) = readers();
+    let (xid, seq) = after.unwrap_or_default();
     let (_, rows) = db
         .read(actor, Action::EventsRead, |sql: &mut Sql| {
             // The topics as an array: joined, they would make the planner sort all that is left before it cuts off a page.
@@ -160,6 +164,11 @@ async fn read(
             .push("::text[]) AS r (topic, holder) WHERE r.holder = e.role OR r.holder = ANY (e.scopes)))");
             if let Some(topic) = topic {
                 sql.push(" AND t.topic = ").push_bind(topic);
+            }
+            // Once, before the log is looked at.
+            if after.is_some() {
+                sql.push(" AND (SELECT app.require_kept(").push_bind(topic).push(", ").push_bind(xid).push(", ");
+                sql.push_bind(seq).push("))");
             }
             sql.push(" ORDER BY t.xid, t.seq LIMIT ").push_bind(i64::try_from(limit.rows()).unwrap_or(i64::MAX));
         })

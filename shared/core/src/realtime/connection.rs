@@ -65,7 +65,8 @@ pub async fn owner(db: &Db, id: &str) -> Result<Option<Owner>> {
 /// Adds topics. `after` is where the stream continues, for all topics of the connection; None leaves it where it is.
 ///
 /// # Errors
-/// [`Error::Forbidden`] for a topic that the owner may not hear; [`Error::NotFound`] if the connection is gone.
+/// [`Error::Forbidden`] for a topic that the owner may not hear; [`Error::Gone`] when some of what comes after `after` has been
+/// trimmed; [`Error::NotFound`] if the connection is gone.
 pub async fn subscribe(
     db: &Db,
     id: &str,

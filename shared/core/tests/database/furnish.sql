@@ -24,6 +24,7 @@ INSERT INTO realtime_tickets (tenant_id, hash, api_key_id, expires_at)
 SELECT $tenant, 'hash ' || id, id, now() + interval '1 minute' FROM api_keys WHERE tenant_id = $tenant;
 INSERT INTO realtime_connections (tenant_id, id, api_key_id, xid, seq)
 SELECT $tenant, 'connection ' || id, id, 0, 0 FROM api_keys WHERE tenant_id = $tenant;
+INSERT INTO event_trims (tenant_id, topic, xid, seq) VALUES ($tenant, 'tags', 1, 1);
 INSERT INTO realtime_pushes (tenant_id, fence, leased_until, again) VALUES ($tenant, 1, '-infinity', false);
 INSERT INTO idempotency_keys (tenant_id, actor_id, key, request_hash, expires_at)
 VALUES ($tenant, app.uuid_v7(), 'key', 'hash', now() + interval '1 day');

@@ -49,6 +49,9 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
         }
         "CH403" => Error::Forbidden("you are not a member of this carrier".into()),
         "CH404" => Error::NotFound("invitation"),
+        "CH410" => {
+            Error::Gone("events after this cursor are kept no longer: read anew what you show, and go on after \"now\"")
+        }
         "CH409" if refusal.detail() == Some("last_owner") => {
             Error::conflict("last_owner", "a carrier needs an owner: make another member owner first")
         }

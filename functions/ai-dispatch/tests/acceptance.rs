@@ -1,0 +1,312 @@
+//! How long a request is waited for does not depend on the model provider: with workers that hold tens of executions in one
+//! that hangs, it takes as long as without. In a binary of its own, since whose turn it is is decided over all carriers.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request};
+use carhaul_ai_dispatch::app::{App, Nudges, service};
+use carhaul_ai_worker::Worker;
+use carhaul_core::base::clock::Clock;
+use carhaul_core::base::ids::TenantId;
+use carhaul_core::executions::run::Runner;
+use carhaul_core::identity::actor::{Actor, Verified};
+use carhaul_core::identity::api_key_secret::ApiKeySecret;
+use carhaul_core::identity::permissions::Action;
+use carhaul_core::identity::tokens::{TokenVerifier, VerifiedToken};
+use carhaul_core::platform::config::{OidcConfig, ProvidersConfig, SigningAlgorithm};
+use carhaul_core::platform::db::{Counted, Db};
+use carhaul_core::platform::envelope::Envelope;
+use carhaul_core::platform::idempotency::StoredAnswer;
+use carhaul_core::platform::queue::Queue;
+use carhaul_core::provider_keys::{self, Vault};
+use carhaul_core::providers::Providers;
+use carhaul_testkit::{Aws, Database, Kms, ModelFault, ModelServer};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
+use tokio::task::{JoinSet, LocalSet};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// Instances that take requests at the same time, each of a carrier of its own.
+const CALLERS: usize = 5;
+const REQUESTS: usize = 50;
+/// No more than the plan's rate allows.
+const PAUSE: Duration = Duration::from_millis(25);
+/// What workers hold in the provider: more than there are connections behind the pooler.
+const WORKERS: usize = 8;
+const EACH: usize = 5;
+const SLOTS: usize = WORKERS * EACH;
+/// Of what is asked while nobody answers.
+const DEADLINE: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 3;
+/// The median of the rounds; without a dependency it is 1, and the rest is what a busy machine does to a 99th percentile.
+const MOST: f64 = 2.5;
+
+struct Carrier {
+    id: Uuid,
+    key: ApiKeySecret,
+    instance: Router,
+}
+
+async fn run(sql: String) {
+    let mut superuser = Database::get().await.direct().connect().await.expect("the database is up");
+    superuser.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect("the statement is SQL");
+}
+
+async fn count(sql: String) -> i64 {
+    let mut superuser = Database::get().await.direct().connect().await.expect("the database is up");
+    superuser.fetch_one(AssertSqlSafe(sql)).await.expect("the question is SQL").get(0)
+}
+
+async fn role(name: &str) -> Db {
+    Db::with_options(Database::get().await.options(name))
+}
+
+fn queue(aws: &Aws, name: &str) -> Queue {
+    Queue::with_client(&format!("{}/{name}", aws.queue_url()), aws.sqs())
+}
+
+impl Carrier {
+    async fn create(aws: &Aws) -> Self {
+        let (id, key, clock) = (Uuid::now_v7(), ApiKeySecret::generate(), Clock::system());
+        run(format!(
+            "INSERT INTO users (id, issuer, subject) VALUES ('{id}', 'https://issuer.test', '{id}'); \
+             INSERT INTO tenants (id, name, time_zone, plan) VALUES ('{id}', 'Carrier', 'America/New_York', 'pro'); \
+             INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{id}', '{id}', 'owner'); \
+             INSERT INTO api_keys (tenant_id, id, name, key_hash, last_four, scopes, created_by, last_used_at) VALUES \
+             ('{id}', '{id}', 'Key', '{}', '1234', '{{executions:create,executions:read}}', '{id}', now())",
+            key.hash()
+        ))
+        .await;
+        // An API key asks no issuer.
+        let oidc = OidcConfig {
+            issuer: "http://127.0.0.1:9".into(),
+            discovery_url: None,
+            audiences: vec!["carhaul".into()],
+            algorithms: vec![SigningAlgorithm::Rs256],
+        };
+        let app = App {
+            db: role("carhaul_api").await,
+            verifier: TokenVerifier::new(&oidc, clock.clone()),
+            queue: queue(aws, "ai"),
+            nudges: Nudges(queue(aws, "realtime")),
+            clock,
+            environment: "local",
+        };
+        Self { id, key, instance: service(app, &[]) }
+    }
+
+    /// The id of what was accepted, and how long that took.
+    async fn ask(&self, skill: &str) -> (Value, Duration) {
+        let body = json!({"skill": skill, "input": {"text": "a tender"}});
+        let request = Request::builder().method(Method::POST).uri("/v1/executions");
+        let request = request.header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {}", self.key.expose()));
+        let request = request.body(Body::from(body.to_string())).expect("a test writes good requests");
+        let begun = Instant::now();
+        let answer = self.instance.clone().oneshot(request).await.expect("the router answers everything");
+        let took = begun.elapsed();
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), usize::MAX).await.expect("a body is whole");
+        let body: Value = serde_json::from_slice(&body).expect("a body is JSON");
+        assert_eq!(status, 202, "{body}");
+        (body["id"].clone(), took)
+    }
+
+    /// A skill that asks a model.
+    async fn skill(&self, deadline: Duration) -> String {
+        let (skill, deadline) = (Uuid::now_v7(), deadline.as_secs());
+        run(format!(
+            "INSERT INTO skills (tenant_id, id, name, kind, instructions, input_schema, output_schema, provider, model, \
+                                 max_output_tokens, deadline_seconds) \
+             VALUES ('{}', '{skill}', '{skill}', 'custom', 'Sum up {{{{input.text}}}}', '{{\"type\": \"object\"}}', \
+                     '{{\"type\": \"object\"}}', 'anthropic', 'model-of-the-test', 100, {deadline})",
+            self.id
+        ))
+        .await;
+        skill.to_string()
+    }
+
+    /// Gives it a key for the model.
+    async fn provide(&self, vault: &Vault) {
+        let owner = Actor {
+            credential: Verified::User(VerifiedToken {
+                issuer: "https://issuer.test".into(),
+                subject: self.id.to_string(),
+                email: None,
+                email_verified: false,
+                name: None,
+                expires_at: Clock::system().now() + TimeDelta::hours(1),
+            }),
+            tenant: Some(TenantId(self.id)),
+            request_id: Uuid::now_v7(),
+            counted: Counted::default(),
+        };
+        let api = role("carhaul_api").await;
+        let key = json!({"provider": "anthropic", "key": ModelServer::KEY});
+        let key = serde_json::from_value(key).expect("a key");
+        let prepared = provider_keys::prepare(&api, &owner, vault, key).await.expect("it is taken");
+        let mut tx = api.begin(&owner, Action::ProviderKeysManage, None).await.expect("an owner may");
+        provider_keys::create(&mut tx, prepared).await.expect("the first key");
+        let answer = StoredAnswer { status: 201, headers: json!({}), body: String::new() };
+        tx.commit(&answer).await.expect("it is kept");
+    }
+
+    /// Asks for many, one after another.
+    async fn ask_for(&self, skill: &str, count: usize) -> Vec<Value> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            tokio::time::sleep(PAUSE).await;
+            ids.push(self.ask(skill).await.0);
+        }
+        ids
+    }
+}
+
+/// Milliseconds of which 99 of a hundred requests take no more, of all carriers at the same time.
+async fn p99(carriers: &'static [Carrier]) -> f64 {
+    let (local, mut callers) = (LocalSet::new(), JoinSet::new());
+    for carrier in carriers {
+        let asking = async move {
+            let mut took = Vec::new();
+            for _ in 0..REQUESTS {
+                tokio::time::sleep(PAUSE).await;
+                took.push(carrier.ask("extract_order").await.1.as_secs_f64() * 1000.0);
+            }
+            took
+        };
+        callers.spawn_local_on(asking, &local);
+    }
+    let mut took = local.run_until(callers.join_all()).await.concat();
+    took.sort_unstable_by(f64::total_cmp);
+    took[took.len() * 99 / 100]
+}
+
+/// Permits on their way, the oldest first.
+type Permits = Rc<RefCell<VecDeque<Value>>>;
+
+/// Lets each instance of the worker use a batch after another, until `then` is over.
+async fn while_workers_use<T>(permits: &Permits, workers: &[Worker], then: impl Future<Output = T>) -> T {
+    let (local, mut working) = (LocalSet::new(), JoinSet::new());
+    for worker in workers {
+        let (worker, permits) = (worker.clone(), Rc::clone(permits));
+        let work = async move {
+            loop {
+                let ids: Vec<Value> = {
+                    let mut permits = permits.borrow_mut();
+                    let most = permits.len().min(EACH);
+                    permits.drain(..most).collect()
+                };
+                let record = |id: &Value| {
+                    let body = json!({"kind": "run", "execution_id": id}).to_string();
+                    json!({"messageId": id, "receiptHandle": id, "body": body})
+                };
+                let records: Vec<Value> = ids.iter().map(record).collect();
+                let batch = serde_json::from_value(json!({"Records": records})).expect("a batch");
+                worker.work(batch, Clock::system().now() + TimeDelta::seconds(300)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        working.spawn_local_on(work, &local);
+    }
+    local.run_until(then).await
+}
+
+async fn until(mut condition: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "what was waited for did not come");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}
+
+async fn nothing_is_due() {
+    run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running')".to_owned()).await;
+}
+
+#[tokio::test]
+async fn while_a_provider_hangs_for_one_carrier_requests_are_answered_as_soon_and_others_are_run_when_a_slot_is_free() {
+    nothing_is_due().await;
+    let (aws, kms, model) = (Aws::start().await, Kms::start().await, ModelServer::start().await);
+    let clock = Clock::system();
+    let providers = ProvidersConfig {
+        anthropic_api_base: model.url().to_owned(),
+        gemini_api_base: model.url().to_owned(),
+        openai_api_base: model.openai_url(),
+        allow_private_base_urls: true,
+    };
+    let envelope = || Envelope::with_client(Kms::KEY, kms.client());
+    let vault = || Vault::new(Providers::new(providers.clone(), clock.clone()), envelope(), clock.clone());
+    let mut carriers = Vec::new();
+    for _ in 0..CALLERS {
+        carriers.push(Carrier::create(&aws).await);
+    }
+    let carriers: &'static [Carrier] = carriers.leak();
+    // Those who wait for the provider ask for more at the same time.
+    let (busy, other) = (&carriers[0], &carriers[1]);
+    busy.provide(&vault()).await;
+    let mut workers = Vec::new();
+    for _ in 0..WORKERS {
+        workers.push(Worker {
+            runner: Runner { db: role("carhaul_ai").await, vault: vault(), clock: clock.clone() },
+            queue: queue(&aws, "ai"),
+            dead_letters: queue(&aws, "ai-dead-letters"),
+            nudges: queue(&aws, "realtime"),
+            environment: "local",
+        });
+    }
+    model.fail_with(Some(ModelFault::Hang));
+    let asked = || model.requests().iter().filter(|request| request.method == "POST").count();
+    p99(carriers).await;
+
+    let skill = busy.skill(Duration::from_secs(240)).await;
+    let mut rounds = Vec::new();
+    for round in 1..=ROUNDS {
+        let idle = p99(carriers).await;
+        // Permits are for whatever is due; what rules would run in no time is out of the way.
+        nothing_is_due().await;
+        let permits = Rc::new(RefCell::new(busy.ask_for(&skill, SLOTS).await.into()));
+        let measuring = async {
+            until(async || asked() >= round * SLOTS).await;
+            let p99 = p99(carriers).await;
+            let running = "SELECT count(*) FROM executions WHERE status = 'running' AND tenant_id";
+            assert_eq!(count(format!("{running} = '{}'", busy.id)).await, SLOTS as i64, "all still wait");
+            assert_eq!(count(format!("{running} <> '{}'", busy.id)).await, 0);
+            p99
+        };
+        let hanging = while_workers_use(&permits, &workers, measuring).await;
+        println!("p99 {idle:.1} ms, with {SLOTS} executions in a provider that hangs {hanging:.1} ms");
+        rounds.push(hanging / idle);
+    }
+    rounds.sort_unstable_by(f64::total_cmp);
+    println!("ratios {rounds:.2?}");
+    assert!(rounds[ROUNDS / 2] <= MOST, "{rounds:?}");
+
+    // All slots are taken, twice as much again waits, and then somebody else comes.
+    nothing_is_due().await;
+    let (before, skill) = (asked(), busy.skill(DEADLINE).await);
+    let permits: Permits = Rc::new(RefCell::new(busy.ask_for(&skill, 3 * SLOTS).await.into()));
+    let measuring = async {
+        until(async || asked() >= before + SLOTS).await;
+        let (id, _) = other.ask("extract_order").await;
+        permits.borrow_mut().push_back(id.clone());
+        let done = format!("SELECT count(*) FROM executions WHERE status = 'succeeded' AND id = '{}'", text(&id));
+        until(async || count(done.clone()).await == 1).await
+    };
+    let waited = while_workers_use(&permits, &workers, measuring).await;
+    println!("the other's first after {waited:.2?}, of deadlines of {DEADLINE:?}");
+    nothing_is_due().await;
+    // In turn with all that waits it would be three deadlines.
+    assert!(waited < DEADLINE * 2, "{waited:?}");
+}
+
+fn text(id: &Value) -> &str {
+    id.as_str().expect("an id is text")
+}
