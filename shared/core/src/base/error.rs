@@ -19,9 +19,10 @@ pub enum Error {
     /// There is no such thing in the caller's tenant. Another tenant's rows are reported like this, too.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// The present state does not allow it.
+    /// The present state does not allow it. `allowed` is what it does allow, where that can be told: nothing is an answer,
+    /// too.
     #[error("conflict: {detail}")]
-    Conflict { code: &'static str, detail: String, allowed: Vec<String> },
+    Conflict { code: &'static str, detail: String, allowed: Option<Vec<String>> },
     /// The input breaks a rule; each bad field is named.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
@@ -76,7 +77,7 @@ impl Error {
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Conflict { code, detail: detail.into(), allowed: Vec::new() }
+        Self::Conflict { code, detail: detail.into(), allowed: None }
     }
 
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
