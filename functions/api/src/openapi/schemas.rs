@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 const EXAMPLES: &str = include_str!("examples.json");
 
 pub fn tidy(document: &mut Value) {
+    name_patched_parts(document);
     inline_plain_strings(document);
     name_rows(document);
     rename_pages(document);
@@ -79,6 +80,19 @@ fn tagged(variant: &Value) -> Option<(&str, &str)> {
 fn variant_name(tag: &str) -> String {
     let (first, rest) = tag.split_at(1);
     format!("{}{rest}Action", first.to_uppercase())
+}
+
+/// A patch of a part, such as a stop of an order, is a type of its own and no plain value.
+fn name_patched_parts(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let mut named = Map::new();
+    for (name, schema) in schemas.clone().iter().filter(|(_, schema)| schema["properties"].is_object()) {
+        if let Some(part) = name.strip_prefix("Patch_") {
+            schemas.entry(part).or_insert_with(|| schema.clone());
+            named.insert(name.clone(), json!({"$ref": format!("#/components/schemas/{part}")}));
+        }
+    }
+    replace_refs(document, &named);
 }
 
 /// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::clock::Clock;
 
@@ -12,7 +13,7 @@ const NAMESPACE: &str = "carhaul";
 ///
 /// `level` is a level or a list of directives, e.g. `carhaul_core=debug,info`, as `platform::config` has checked it.
 pub fn init(level: &str) {
-    let _already_started = tracing::subscriber::set_global_default(subscriber(level, std::io::stderr));
+    let _already_started = subscriber(level, std::io::stderr).try_init();
 }
 
 /// Writes the log of this thread elsewhere for as long as the guard lives: for tests of what it says.
