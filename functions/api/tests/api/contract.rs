@@ -194,6 +194,6 @@ fn sample(document: &Value, schema: &Value) -> Value {
         (Some("boolean"), _) => json!(true),
         (Some("array"), _) => json!([sample(document, &schema["items"])]),
         (Some("object"), _) => json!({}),
-        _ => json!("some words"),
+        _ => json!("x".repeat(schema["minLength"].as_u64().map_or(1, |least| least.max(1) as usize))),
     }
 }

@@ -163,7 +163,7 @@ async fn cancelling_needs_a_reason_and_a_cancelled_vehicle_no_longer_counts() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     let order = create_order(&owner).await;
-    assert_eq!(owner.post(&path(&order, "/cancel"), json!({})).await.invalid_fields(), [""]);
+    assert_eq!(owner.post(&path(&order, "/cancel"), json!({})).await.invalid_fields(), ["/reason_id"]);
     let reason = cancel_reason(&owner).await;
     let first = id(&order["vehicles"][0]);
     let body = json!({"reason_id": reason, "note": "sold"});

@@ -201,7 +201,8 @@ async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
     let reads = |case: &Case| case.operation.method == Method::GET && case.operation.collections().is_empty();
     for Case { operation, examples } in cases().into_iter().filter(reads) {
         let get = async |of: &Scene, query: String| {
-            let reply = send(of.owner(), &operation, &operation.path, &query, Value::Null).await;
+            let path = operation.path_with(|collection| of.id(collection));
+            let reply = send(of.owner(), &operation, &path, &query, Value::Null).await;
             assert!(reply.status.is_success(), "{}?{query}: {}", operation.id, reply.text);
             if of.carrier.id == rival.carrier.id {
                 assert_tells_nothing_of(&victim, &reply, &operation.id);
