@@ -194,6 +194,9 @@ fn sample(document: &Value, schema: &Value) -> Value {
         (Some("boolean"), _) => json!(true),
         (Some("array"), _) => json!([sample(document, &schema["items"])]),
         (Some("object"), _) => json!({}),
-        _ => json!("x".repeat(schema["minLength"].as_u64().map_or(1, |least| least.max(1) as usize))),
+        _ => {
+            let least = schema["minLength"].as_u64().and_then(|least| usize::try_from(least).ok());
+            json!("x".repeat(least.unwrap_or(1)))
+        }
     }
 }
