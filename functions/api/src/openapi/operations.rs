@@ -226,9 +226,12 @@ impl<'a> Kind<'a> {
             }
             if status.starts_with('2') {
                 let shows = response["content"]["application/json"]["schema"]["$ref"].as_str();
-                // A vehicle is changed in the version of its order. What a DELETE has archived is to be read anew.
+                // A vehicle is changed in the version of its order. What a DELETE has archived is to be read anew, and a former
+                // version is not to be changed.
                 let of_order = (self.path.contains("/vehicles") && status != "204") || WITH_ETAG.contains(&self.path);
-                let of_resource = shows.is_some_and(|shows| versioned.contains(shows)) && self.method != "delete";
+                let of_resource = shows.is_some_and(|shows| versioned.contains(shows))
+                    && self.method != "delete"
+                    && !self.path.ends_with("/versions/{version}");
                 tells.extend((of_order || of_resource).then_some("ETag"));
                 let is_new = matches!(status.as_str(), "201" | "202") && !self.is(&WITHOUT_LOCATION);
                 tells.extend(is_new.then_some("Location"));
