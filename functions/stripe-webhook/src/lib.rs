@@ -3,6 +3,8 @@
 
 mod signing;
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,9 @@ pub use signing::Signing;
 
 /// Stripe's largest events are some hundred kilobytes.
 const MAX_BODY: usize = 1024 * 1024;
+
+/// Stripe waits for the answer, and need not wait for the queue: what is stored is queued later all the same.
+const HAND_ON: Duration = Duration::from_millis(500);
 
 /// What requests share; cloning is cheap.
 #[derive(Clone, FromRef)]
@@ -99,8 +104,9 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Body) -> Resu
 
 /// The event is stored by now and not lost if the queue cannot be reached: housekeeping queues what waits too long.
 async fn hand_on(app: &App, event: &Event) {
-    let sent = app.queue.send(&Job::Event { id: event.id.clone() }).await;
-    if let Err(error) = sent {
+    let job = Job::Event { id: event.id.clone() };
+    let late = |_| Err(Error::Unavailable { detail: "the queue does not answer", retry_after_seconds: 1 });
+    if let Err(error) = tokio::time::timeout(HAND_ON, app.queue.send(&job)).await.unwrap_or_else(late) {
         tracing::error!(event_id = event.id, %error, "stored and not queued");
         telemetry::count(&app.clock, &[("Environment", app.mode.environment)], "StripeEventsUnqueued", 1);
     }

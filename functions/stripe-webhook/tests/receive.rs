@@ -1,6 +1,6 @@
 //! What Stripe has signed is stored once and answered quickly; everything else is refused and changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use axum::Router;
@@ -12,7 +12,7 @@ use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secret;
 use carhaul_stripe_webhook::{App, Mode, Signing, service};
-use carhaul_testkit::{Database, StripeShape, TripCounter};
+use carhaul_testkit::{Database, QueueServer, StripeShape, TripCounter};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use tokio::task::{JoinSet, LocalSet};
@@ -28,11 +28,15 @@ async fn instance() -> Router {
 }
 
 fn instance_on(db: Db, secrets: &[&str]) -> Router {
+    instance_with(db, secrets, Queue::new("http://127.0.0.1:9/000000000000/billing"))
+}
+
+fn instance_with(db: Db, secrets: &[&str], queue: Queue) -> Router {
     let clock = Clock::system();
     let secrets = SigningSecrets::new(secrets.iter().map(|secret| Secret::new(*secret)).collect());
     service(App {
         db,
-        queue: Queue::new("http://127.0.0.1:9/000000000000/billing"),
+        queue,
         signing: Signing::fixed(secrets, clock.clone()),
         clock,
         mode: Mode { livemode: false, environment: "local" },
@@ -93,6 +97,21 @@ async fn a_signed_event_is_stored_once_and_waits_also_when_the_queue_is_down() {
     let body = event.to_string();
     let former = sign(ROLLED, now(), body.as_bytes());
     assert_eq!(send(&instance, Some(&former), body.as_bytes()).await, answer(true));
+}
+
+#[tokio::test]
+async fn stripe_does_not_wait_for_a_queue_that_does_not_answer() {
+    let queue = QueueServer::start().await;
+    let db = Db::with_options(Database::get().await.options("carhaul_billing"));
+    let instance = instance_with(db, &[SECRET], queue.queue().await);
+    assert_eq!(deliver(&instance, &an_event("invoice.paid")).await.0, 200);
+    assert_eq!(queue.take_sent().len(), 1);
+    queue.hang();
+    let event = an_event("invoice.paid");
+    let begun = Instant::now();
+    assert_eq!(deliver(&instance, &event).await.0, 200);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(stored(&event).await, [(None, event.clone())], "housekeeping queues it");
 }
 
 #[tokio::test]

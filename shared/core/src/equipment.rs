@@ -5,6 +5,7 @@ use crate::base::patch::Patch;
 use crate::base::text::Text;
 use crate::base::vin::Vin;
 use crate::platform::db::{Sql, push_archived};
+use crate::platform::search;
 
 /// The carrier's own number of a truck or trailer; in any case it is the same number.
 pub type UnitNumber = Text<20>;
@@ -14,6 +15,8 @@ pub type Plate = Text<15>;
 #[derive(Debug, Default)]
 pub struct EquipmentFilter {
     pub enclosed: Option<bool>,
+    /// Start of the unit number.
+    pub q: Option<String>,
     pub archived: bool,
 }
 
@@ -22,6 +25,11 @@ impl EquipmentFilter {
         push_archived(sql, self.archived);
         if let Some(enclosed) = self.enclosed {
             sql.push(" AND t.enclosed = ").push_bind(enclosed);
+        }
+        // Without an index: a carrier has hundreds of them at most.
+        if let Some(prefix) = search::prefix(self.q.as_deref()) {
+            sql.push(" AND ");
+            prefix.push_condition(sql, "lower(t.unit_number) COLLATE \"C\"");
         }
     }
 }

@@ -50,19 +50,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Post<T> {
 }
 
 async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
-    let bytes = to_bytes(body, MAX_BODY)
-        .await
-        .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB"))?;
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB")
+            .detail("send at most 1048576 bytes")
+    })?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let json = matches!(essence.as_str(), "application/json" | "application/merge-patch+json");
     if !bytes.is_empty() && !json {
-        return Err(Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "The body must be JSON",
-        )
-        .into());
+        let refusal =
+            Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON");
+        return Err(refusal.detail("send it with Content-Type: application/json").into());
     }
     Ok(bytes)
 }
@@ -72,7 +70,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
         match error.into_inner() {
-            e if e.is_data() => Error::invalid(pointer, message(&e)).into(),
+            e if e.is_data() => invalid(pointer, &message(&e)).into(),
             // An enum that meets null or a number is reported as bad syntax.
             _ if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
                 Error::invalid(pointer, "has the wrong type").into()
@@ -82,6 +80,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     })?;
     json.end().map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
     Ok(value)
+}
+
+/// What is missing is named itself, and not what lacks it.
+fn invalid(pointer: String, message: &str) -> Error {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    match missing {
+        Some(member) => Error::invalid(format!("{pointer}/{member}"), "is required"),
+        None => Error::invalid(pointer, message),
+    }
 }
 
 /// The path of a field as a JSON pointer (RFC 6901).

@@ -13,6 +13,7 @@ use carhaul_core::platform::db::{Counted, Db};
 use http::{HeaderValue, StatusCode, header};
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
+use tracing::field::display;
 use uuid::Uuid;
 
 use crate::problem::{self, Failure, Refusal};
@@ -53,9 +54,16 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status().as_u16();
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+    // Nothing of a caller who has entered no tenant: what they claim to be is not who they are.
+    let by = counted.by();
+    let (tenant_id, actor_id) = (by.map(|by| display(by.tenant_id)), by.map(|by| display(by.actor_id)));
     match cause {
-        Some(cause) => tracing::error!(request_id = %id.0, %method, route, status, milliseconds, cause, "request"),
-        None => tracing::info!(request_id = %id.0, %method, route, status, milliseconds, "request"),
+        Some(cause) => tracing::error!(
+            request_id = %id.0, tenant_id, actor_id, %method, route, status, milliseconds, cause, "request"
+        ),
+        None => {
+            tracing::info!(request_id = %id.0, tenant_id, actor_id, %method, route, status, milliseconds, "request")
+        }
     }
     response
 }

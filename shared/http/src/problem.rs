@@ -20,6 +20,7 @@ pub struct Problem {
     /// Names the kind of error and never changes: `urn:carhaul:problem:` and a word.
     #[schema(example = "urn:carhaul:problem:invalid")]
     pub r#type: String,
+    /// The kind of error, for a person.
     #[schema(example = "The input is invalid")]
     pub title: String,
     #[schema(example = 422, minimum = 400, maximum = 599)]
@@ -143,10 +144,14 @@ fn refuse(error: Error) -> Refusal {
             let refusal = Refusal::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this")
                 .detail(detail)
                 .with("code", code);
-            if allowed.is_empty() { refusal } else { refusal.with("allowed", allowed) }
+            match allowed {
+                Some(allowed) => refusal.with("allowed", allowed),
+                None => refusal,
+            }
         }
         Error::Invalid(errors) => {
-            let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The input is invalid");
+            let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The input is invalid")
+                .detail(summary(&errors));
             refusal.problem.errors = errors;
             refusal
         }
@@ -157,13 +162,13 @@ fn refuse(error: Error) -> Refusal {
                 .detail("send the ETag of the version that you mean to change in If-Match")
         }
         Error::OverLimit(limit) => {
-            let detail = format!("your plan allows {} {}", limit.max, limit.limit.replace('_', " "));
+            let detail = format!("your plan allows {}", counted(limit.max, &limit.limit.replace('_', " ")));
             Refusal::new(StatusCode::PAYMENT_REQUIRED, "over_limit", "The plan's limit is used up")
                 .detail(detail)
                 .limit(limit)
         }
         Error::OverRate(limit) => {
-            let detail = format!("your plan allows {} requests a second", limit.max);
+            let detail = format!("your plan allows {} a second", counted(limit.max, "requests"));
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests")
                 .detail(detail)
                 .header(rate_limit::LIMIT, &limit.max.to_string())
@@ -188,6 +193,24 @@ fn refuse(error: Error) -> Refusal {
             refusal.cause = Some(error.to_string());
             refusal
         }
+    }
+}
+
+/// `1 truck`, `10 trucks`.
+fn counted(number: i64, things: &str) -> String {
+    let thing = if number == 1 { things.strip_suffix('s').unwrap_or(things) } else { things };
+    format!("{number} {thing}")
+}
+
+/// The first bad field in a sentence, for who reads no further.
+fn summary(errors: &[FieldError]) -> String {
+    let Some(first) = errors.first() else {
+        return "a field is not valid".to_owned();
+    };
+    let field = if first.pointer.is_empty() { "the body" } else { &first.pointer };
+    match errors.len() - 1 {
+        0 => format!("{field}: {}", first.detail),
+        more => format!("{field}: {}; and {more} more", first.detail),
     }
 }
 
@@ -220,4 +243,5 @@ pub async fn no_route() -> Refusal {
 /// A route, and not this method.
 pub async fn no_method() -> Refusal {
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method")
+        .detail("the header Allow names the methods that it takes")
 }

@@ -66,13 +66,16 @@ async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key 
     Ok(answer)
 }
 
+/// Executions that are asked for together.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewBatch {
+    /// All of them are accepted, or none.
     #[schema(min_items = 1, max_items = 100)]
     executions: Vec<NewExecution>,
 }
 
+/// The executions of a batch.
 #[derive(Serialize, ToSchema)]
 struct Batch {
     batch_id: Option<BatchId>,

@@ -1,9 +1,12 @@
 //! The API document (OpenAPI 3.1): generated from the routes, committed as `openapi.json`, served as committed. What is the
-//! same for every operation is added here, so that the routes say only what is theirs.
+//! same for every operation is added here, so that the routes say only what is theirs: headers and refusals by `operations`,
+//! descriptions by `words`.
 
+mod operations;
 mod schemas;
+mod words;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::routes;
@@ -17,7 +20,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         title = "carhaul",
         description = "Transport management for vehicle-transport carriers. Send `Authorization: Bearer` with a token of \
             your identity provider or an API key, and `Tenant-Id` if you belong to several carriers. Errors are \
-            `application/problem+json`. Money is a decimal string, times are RFC 3339 in UTC, days are the carrier's or \
+            `application/problem+json`; an address refuses a method that it does not have with 405. Money is a decimal string, times are RFC 3339 in UTC, days are the carrier's or \
             the stop's local ones.",
         license(name = "Proprietary")
     ),
@@ -52,13 +55,6 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
 )]
 struct Base;
 
-/// What is taken back or replaced as a whole, whatever it says now: these have no ETag.
-const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/notification-preferences"];
-/// What no plan limits: here it is that more is bought.
-const WITHOUT_LIMIT: [&str; 2] = ["/v1/billing/checkout-sessions", "/v1/billing/portal-sessions"];
-/// What a person does outside any carrier.
-const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/accept"];
-
 /// The document as the code has it now.
 pub fn document() -> Value {
     let mut api = Base::openapi();
@@ -66,101 +62,29 @@ pub fn document() -> Value {
     api.merge(carhaul_ai_dispatch::routes::all().document());
     let mut document = serde_json::to_value(api).expect("an OpenAPI document is JSON");
     schemas::tidy(&mut document);
+    operations::complete(&mut document);
+    words::describe(&mut document);
+    schemas::drop_unused(&mut document);
     document["components"]["securitySchemes"] = json!({
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the identity provider, or an API key (chk_..)."}
-    });
-    document["security"] = json!([{"bearer": []}]);
-    document["servers"] = json!([{"url": "/"}]);
-    let paths = document["paths"].as_object_mut().expect("there are routes");
-    for (path, item) in paths {
-        for (method, operation) in item.as_object_mut().expect("a path item is an object") {
-            complete(path, method, operation);
+        "token": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description": "A token of the identity provider: a person."
+        },
+        "api_key": {
+            "type": "http", "scheme": "bearer", "bearerFormat": "chk_..",
+            "description": "An API key of `POST /v1/api-keys`: a program, for one carrier and within the key's scopes."
         }
-    }
+    });
+    document["security"] = json!([{"token": []}, {"api_key": []}]);
+    document["servers"] = json!([{
+        "url": "{origin}",
+        "description": "Where the service is deployed: the output `ApiUrl` of the template, locally what `make -s url` prints.",
+        "variables": {"origin": {"default": "http://localhost:4566", "description": "Without a slash at the end."}}
+    }]);
     document
 }
 
-/// Adds headers and error responses that follow from the kind of operation.
-fn complete(path: &str, method: &str, operation: &mut Value) {
-    let open = operation.get("security").is_some_and(|s| *s == json!([{}]));
-    let by_id = path.contains('{');
-    let mut headers: Vec<(&str, &str, bool)> = Vec::new();
-    let mut errors: Vec<(u16, &str)> =
-        vec![(500, "A fault on our side"), (503, "Temporarily unavailable; see Retry-After")];
-    if !open {
-        errors.extend([
-            (401, "No valid credential"),
-            (403, "Not allowed"),
-            (422, "Invalid input"),
-            (429, "Too many requests; see Retry-After"),
-        ]);
-        if !WITHOUT_TENANT.contains(&path) {
-            headers.push(("Tenant-Id", "The carrier, when you belong to several.", false));
-        }
-    }
-    if by_id {
-        errors.push((404, "No such thing in your carrier"));
-    }
-    if matches!(method, "post" | "patch" | "put") {
-        errors.extend([
-            (400, "The body is not JSON"),
-            (413, "The body is larger than 1 MB"),
-            (415, "The body is not JSON"),
-        ]);
-    }
-    if matches!(method, "post" | "patch" | "put" | "delete") {
-        errors.push((409, "The present state does not allow it"));
-        if !WITHOUT_LIMIT.contains(&path) {
-            errors.push((402, "The plan's limit is used up"));
-        }
-    }
-    match method {
-        "post" => {
-            headers.push((
-                "Idempotency-Key",
-                "Makes repeating the request safe: the same key and body get the same answer.",
-                false,
-            ));
-            if by_id {
-                headers.push(("If-Match", "The ETag of the version that you mean, or `*`.", false));
-                errors.push((412, "It has changed since you read it"));
-            }
-        }
-        "patch" | "delete" | "put" if !WITHOUT_ETAG.iter().any(|start| path.starts_with(start)) => {
-            headers.push(("If-Match", "The ETag of the version that you mean to change, or `*`.", true));
-            errors.extend([(412, "It has changed since you read it"), (428, "If-Match is missing")]);
-        }
-        _ => {}
-    }
-    if !operation["parameters"].is_array() {
-        operation["parameters"] = json!([]);
-    }
-    let parameters = operation["parameters"].as_array_mut().expect("made an array above");
-    for (name, description, required) in headers {
-        let schema = match name {
-            "Tenant-Id" => json!({"type": "string", "format": "uuid"}),
-            "Idempotency-Key" => json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}),
-            _ => json!({"type": "string", "pattern": "^(\"[0-9]{1,18}\"|\\*)$", "examples": ["\"3\""]}),
-        };
-        parameters.push(
-            json!({"name": name, "in": "header", "required": required, "description": description, "schema": schema}),
-        );
-    }
-    for parameter in parameters.iter_mut().filter(|parameter| parameter["in"] == "query" && parameter["name"] != "q") {
-        // The extractor refuses a parameter without a value.
-        if parameter["schema"] == json!({"type": "string"}) {
-            parameter["schema"]["minLength"] = json!(1);
-        }
-    }
-    let responses = operation["responses"].as_object_mut().expect("every operation answers");
-    for (status, description) in errors {
-        responses.entry(status.to_string()).or_insert_with(|| {
-            json!({"description": description, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}})
-        });
-    }
-    for (_, response) in responses {
-        if response["description"].as_str().is_none_or(str::is_empty) {
-            response["description"] = json!("Done");
-        }
-    }
+/// The operations of a path.
+fn methods(item: &mut Value) -> impl Iterator<Item = &mut Value> {
+    item.as_object_mut().into_iter().flat_map(Map::values_mut)
 }

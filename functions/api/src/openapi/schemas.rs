@@ -1,12 +1,16 @@
 //! What the derives cannot say about schemas, or say in a way that reads badly in a generated client.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 /// A whole example of each body that creates something.
 const EXAMPLES: &str = include_str!("examples.json");
 
 pub fn tidy(document: &mut Value) {
+    name_patched_parts(document);
     inline_plain_strings(document);
+    name_rows(document);
     rename_pages(document);
     merge_tagged_unions(document);
     let paths = document["paths"].as_object_mut().expect("there are routes");
@@ -43,7 +47,8 @@ fn merge_tagged_unions(document: &mut Value) {
         let variants = variants.unwrap_or_default();
         for (tag, part) in &variants {
             let mut variant = schemas[*part].clone();
-            variant["properties"]["type"] = json!({"type": "string", "const": tag});
+            variant["properties"]["type"] =
+                json!({"type": "string", "const": tag, "description": "Which action it is."});
             let required = variant["required"].as_array().into_iter().flatten().cloned();
             variant["required"] = std::iter::once(json!("type")).chain(required).collect();
             merged.insert(variant_name(tag), variant);
@@ -75,6 +80,19 @@ fn tagged(variant: &Value) -> Option<(&str, &str)> {
 fn variant_name(tag: &str) -> String {
     let (first, rest) = tag.split_at(1);
     format!("{}{rest}Action", first.to_uppercase())
+}
+
+/// A patch of a part, such as a stop of an order, is a type of its own and no plain value.
+fn name_patched_parts(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let mut named = Map::new();
+    for (name, schema) in schemas.clone().iter().filter(|(_, schema)| schema["properties"].is_object()) {
+        if let Some(part) = name.strip_prefix("Patch_") {
+            schemas.entry(part).or_insert_with(|| schema.clone());
+            named.insert(name.clone(), json!({"$ref": format!("#/components/schemas/{part}")}));
+        }
+    }
+    replace_refs(document, &named);
 }
 
 /// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
@@ -109,6 +127,41 @@ fn replace_refs(value: &mut Value, plain: &Map<String, Value>) {
             object.values_mut().for_each(|inner| replace_refs(inner, plain));
         }
         Value::Array(items) => items.iter_mut().for_each(|inner| replace_refs(inner, plain)),
+        _ => {}
+    }
+}
+
+/// A derive writes the row of a generic page into it; a client should have one type for each resource.
+fn name_rows(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    for (page, schema) in schemas.iter_mut() {
+        if let Some(row) = page.strip_prefix("Page_") {
+            schema["properties"]["data"]["items"] = json!({"$ref": format!("#/components/schemas/{row}")});
+        }
+    }
+}
+
+/// Schemas that no operation leads to: of types that only other types are made of.
+pub fn drop_unused(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    find_used(document, &document["paths"], &mut used);
+    find_used(document, &document["components"]["responses"], &mut used);
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    schemas.retain(|name, _| used.contains(&format!("#/components/schemas/{name}")));
+}
+
+fn find_used(document: &Value, part: &Value, used: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            // Also those of a discriminator's mapping.
+            for reference in members.values().filter_map(Value::as_str).filter(|text| text.starts_with("#/")) {
+                if used.insert(reference.to_owned()) {
+                    find_used(document, document.pointer(&reference[1..]).unwrap_or(&Value::Null), used);
+                }
+            }
+            members.values().for_each(|member| find_used(document, member, used));
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_used(document, item, used)),
         _ => {}
     }
 }

@@ -17,6 +17,7 @@ pub fn router() -> Routes {
     Routes::new().routes(routes!(health)).routes(routes!(api_document)).routes(routes!(reference))
 }
 
+/// That the service works.
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// Always `ok`: anything else is an error.

@@ -120,6 +120,7 @@ async fn version(State(app): State<App>, Caller(actor): Caller, Path((id, versio
     Ok(Answer::ok(&skills::get(&app.db, &actor, &id, Some(version)).await?)?)
 }
 
+/// An input to try a skill with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TestRun {
@@ -131,8 +132,11 @@ struct TestRun {
 /// What a model would be shown. Nobody was asked.
 #[derive(Serialize, ToSchema)]
 struct RenderedPrompt {
+    /// The version of the skill that was rendered.
     skill_version: i64,
+    /// What the model is told of its task.
     system: String,
+    /// What the model is given to work on.
     user: String,
 }
 

@@ -25,6 +25,9 @@ pub fn router() -> Routes {
 #[into_params(parameter_in = Query)]
 struct ListQuery {
     enclosed: Option<bool>,
+    /// Start of the unit number, in any case of letters.
+    #[param(example = "T-1")]
+    q: Option<String>,
     /// True lists the archived ones instead.
     #[serde(default)]
     archived: bool,
@@ -37,7 +40,7 @@ struct ListQuery {
 #[utoipa::path(get, path = "/v1/trailers", operation_id = "list_trailers", tag = "trailers", params(ListQuery),
     responses((status = OK, body = Page<Trailer>)))]
 async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
-    let filter = EquipmentFilter { enclosed: query.enclosed, archived: query.archived };
+    let filter = EquipmentFilter { enclosed: query.enclosed, q: query.q, archived: query.archived };
     Ok(Answer::ok(&trailers::list(&app.db, &actor, &filter, query.cursor.as_deref(), query.limit).await?)?)
 }
 

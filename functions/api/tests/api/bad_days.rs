@@ -277,6 +277,22 @@ async fn a_database_that_says_nothing_is_given_up_in_time() {
     assert_eq!(customers_of(&app, &carrier).await, 4);
 }
 
+/// The carrier's count of calls is one row: who cannot have it has met no conflict, and is told when to come again.
+#[tokio::test]
+async fn a_read_that_waits_too_long_for_its_carriers_count_is_told_to_come_again() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await.owner);
+    let mut blocker = app.superuser().await;
+    let lock = format!("BEGIN; SELECT 1 FROM api_usage WHERE tenant_id = '{}' FOR UPDATE", carrier.id);
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut blocker).await.unwrap();
+    let waiting = carrier.owner.get(CUSTOMERS).await;
+    assert_eq!(waiting.headers["retry-after"], "1");
+    waiting.refused(503, "unavailable");
+    rival.get(CUSTOMERS).await.expect(200);
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    carrier.owner.get(CUSTOMERS).await.expect(200);
+}
+
 /// Whatever a request ends with, its transaction has ended before the answer leaves: a frozen instance would hold its locks.
 #[tokio::test]
 async fn no_answer_leaves_a_transaction_open() {

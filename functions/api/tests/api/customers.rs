@@ -62,7 +62,7 @@ async fn bad_input_names_its_field() {
     for (body, pointer) in [
         (json!({"type": "broker", "name": " "}), "/name"),
         (json!({"type": "pirate", "name": "X"}), "/type"),
-        (json!({"type": "broker"}), ""),
+        (json!({"type": "broker"}), "/name"),
         (json!({"type": "broker", "name": "X", "email": "nobody"}), "/email"),
         (json!({"type": "broker", "name": "X", "nonsense": 1}), "/nonsense"),
         (json!({"type": "broker", "name": "X\u{0}"}), "/name"),

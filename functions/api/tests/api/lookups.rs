@@ -138,7 +138,7 @@ async fn notification_preferences_are_replaced_as_a_whole() {
     let (carrier, rival) = (app.carrier().await, app.carrier().await);
     let path = "/v1/notification-preferences";
     let put = async |client: &crate::support::Client, preferences: Value| {
-        client.send(Method::PUT, path, &[], Some(json!({ "preferences": preferences }))).await
+        client.send(Method::PUT, path, &[("if-match", "*")], Some(json!({ "preferences": preferences }))).await
     };
     assert_eq!(carrier.owner.get(path).await.expect(200), json!({"preferences": []}));
     let (created, delivered) =
@@ -166,6 +166,47 @@ async fn notification_preferences_are_replaced_as_a_whole() {
 }
 
 #[tokio::test]
+async fn notification_preferences_are_replaced_only_in_the_version_that_was_seen() {
+    let app = TestApp::start().await;
+    let (owner, rival) = (app.carrier().await.owner, app.carrier().await.owner);
+    let path = "/v1/notification-preferences";
+    let put = async |client: &crate::support::Client, etag: Option<&str>, channel: &str| {
+        let headers: Vec<_> = etag.iter().map(|etag| ("if-match", *etag)).collect();
+        let set = json!({"preferences": [preference("order.created", channel, "owner")]});
+        client.send(Method::PUT, path, &headers, Some(set)).await
+    };
+    let empty = owner.get(path).await.etag().to_owned();
+    put(&owner, None, "email").await.refused(428, "version_required");
+    let changed = put(&owner, Some(&empty), "email").await;
+    let etag = changed.etag().to_owned();
+    changed.expect(200);
+    assert_ne!(etag, empty);
+    assert_eq!(owner.get(path).await.etag(), etag);
+    // Somebody else has seen the empty set; and another carrier's is no business of ours.
+    put(&owner, Some(&empty), "sms").await.refused(412, "stale");
+    put(&owner, Some("W/\"1\""), "sms").await.refused(412, "stale");
+    put(&rival, Some(&etag), "sms").await.refused(412, "stale");
+    put(&rival, Some(&empty), "sms").await.expect(200);
+    assert_eq!(owner.get(path).await.expect(200)["preferences"][0]["channel"], "email");
+}
+
+#[tokio::test]
+async fn of_two_who_have_seen_the_same_preferences_one_replaces_them() {
+    let app = TestApp::start().await;
+    let one = app.carrier().await.owner;
+    let two = one.through(&app.another_instance());
+    let path = "/v1/notification-preferences";
+    let etag = one.get(path).await.etag().to_owned();
+    let put = async |client: &crate::support::Client, channel: &str| {
+        let set = json!({"preferences": [preference("order.created", channel, "owner")]});
+        client.send(Method::PUT, path, &[("if-match", &etag)], Some(set)).await.status.as_u16()
+    };
+    let mut statuses: [u16; 2] = tokio::join!(put(&one, "email"), put(&two, "sms")).into();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+}
+
+#[tokio::test]
 async fn twins_leave_one_of_their_sets_and_no_mixture() {
     let app = TestApp::start().await;
     let one = app.carrier().await.owner;
@@ -176,8 +217,8 @@ async fn twins_leave_one_of_their_sets_and_no_mixture() {
     });
     for _ in 0..5 {
         let (first, second) = tokio::join!(
-            one.send(Method::PUT, path, &[], Some(sets[0].clone())),
-            two.send(Method::PUT, path, &[], Some(sets[1].clone()))
+            one.send(Method::PUT, path, &[("if-match", "*")], Some(sets[0].clone())),
+            two.send(Method::PUT, path, &[("if-match", "*")], Some(sets[1].clone()))
         );
         first.expect(200);
         second.expect(200);
@@ -194,6 +235,11 @@ async fn numbers_go_on_from_a_higher_one_and_never_back() {
     let order = "/v1/number-sequences/order";
     let set = async |number: Value| carrier.patch(order, json!({ "next_number": number })).await;
     let changed = set(json!(5000)).await;
+    let read = carrier.get(order).await;
+    assert_eq!(read.etag(), changed.etag());
+    assert_eq!(read.expect(200), changed.json);
+    assert_eq!(rival.get(order).await.expect(200)["next_number"], 1);
+    carrier.get("/v1/number-sequences/parrot").await.refused(404, "not_found");
     let etag = changed.etag().to_owned();
     assert_eq!(changed.expect(200)["next_number"], 5000);
     assert_eq!(set(json!(4999)).await.invalid_fields(), ["/next_number"]);

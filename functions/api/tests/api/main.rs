@@ -1,9 +1,11 @@
 //! The API as its clients see it: the whole service in this process, on real Postgres through the real pooler as the role
 //! `carhaul_api`, with tokens of a live issuer. One file for each resource, as under `src/routes`.
 
+mod access_log;
 mod api_keys;
 mod bad_days;
 mod billing;
+mod contract;
 mod conventions;
 mod cors;
 mod credentials;

@@ -117,7 +117,7 @@ async fn a_key_that_is_refused_or_cannot_be_tried_is_not_kept() {
     let at = format!("{PATH}/{}", id(&row));
     assert_eq!(owner.patch(&at, json!({"key": "sk-of-nobody-0123456789"})).await.invalid_fields(), ["/key"]);
     // To send it elsewhere one must have the key.
-    assert_eq!(owner.patch(&at, json!({"base_url": "https://models.example.com/v1"})).await.invalid_fields(), [""]);
+    assert_eq!(owner.patch(&at, json!({"base_url": "https://models.example.com/v1"})).await.invalid_fields(), ["/key"]);
     assert_eq!(owner.get(&at).await.expect(200), row);
     let back = owner.patch(&at, json!({"key": ModelServer::KEY, "base_url": null})).await.expect(200);
     assert_eq!(back["base_url"], json!(null));
@@ -151,9 +151,9 @@ async fn each_bad_field_is_named() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     for (body, pointer) in [
-        (json!({"key": ModelServer::KEY}), ""),
+        (json!({"key": ModelServer::KEY}), "/provider"),
         (json!({"provider": "rules", "key": ModelServer::KEY}), "/provider"),
-        (json!({"provider": "anthropic"}), ""),
+        (json!({"provider": "anthropic"}), "/key"),
         (json!({"provider": "anthropic", "key": "short"}), "/key"),
         (json!({"provider": "anthropic", "key": "with a blank in its middle"}), "/key"),
         (json!({"provider": "anthropic", "key": null}), "/key"),

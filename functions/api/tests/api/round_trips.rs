@@ -296,6 +296,7 @@ async fn whatever_else_is_read_is_one_trip() {
         "/v1/events",
         "/v1/notification-preferences",
         "/v1/number-sequences",
+        "/v1/number-sequences/order",
         "/v1/billing",
         "/v1/billing/prices",
         "/v1/billing/invoices",

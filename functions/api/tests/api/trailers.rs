@@ -81,3 +81,13 @@ async fn a_unit_number_is_unique_among_the_trailers_in_use() {
     let problem = owner.post("/v1/trailers", a_trailer("tr-22")).await.refused(409, "conflict");
     assert_eq!(problem["code"], "already_exists");
 }
+
+#[tokio::test]
+async fn trailers_are_found_by_the_start_of_their_number() {
+    let app = TestApp::start().await;
+    let (owner, rival) = (app.carrier().await.owner, app.carrier().await.owner);
+    let found = id(&owner.post("/v1/trailers", a_trailer("TR-22")).await.expect(201));
+    owner.post("/v1/trailers", a_trailer("X-TR")).await.expect(201);
+    assert_eq!(ids(&owner.get("/v1/trailers?q=tr-2").await.expect(200)), [found]);
+    assert_eq!(rival.get("/v1/trailers?q=tr-2").await.expect(200)["data"], json!([]));
+}

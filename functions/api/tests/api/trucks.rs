@@ -109,6 +109,7 @@ async fn the_plan_limits_the_trucks_in_use() {
     let first = owner.post("/v1/trucks", a_truck("T-1")).await.expect(201);
     let at = format!("/v1/trucks/{}", id(&first));
     let over = owner.post("/v1/trucks", a_truck("T-2")).await.refused(402, "over_limit");
+    assert_eq!(over["detail"], "your plan allows 1 truck");
     assert_eq!((&over["limit"], &over["max"], &over["used"]), (&json!("trucks"), &json!(1), &json!(1)));
 
     // Archiving makes room, twice is once, and bringing back takes it again.
@@ -159,4 +160,24 @@ async fn of_a_hundred_trucks_created_at_once_at_the_limit_minus_one_exactly_one_
     let over_limit = replies.iter().filter(|reply| reply.status == 402).count();
     assert_eq!((created, over_limit), (1, 99), "{replies:?}");
     assert_eq!(ids(&carrier.owner.get("/v1/trucks").await.expect(200)).len(), 1);
+}
+
+#[tokio::test]
+async fn trucks_are_found_by_the_start_of_their_number() {
+    let app = TestApp::start().await;
+    let (owner, rival) = (app.carrier().await.owner, app.carrier().await.owner);
+    for number in ["T-104", "t-15", "XT-1"] {
+        owner.post("/v1/trucks", a_truck(number)).await.expect(201);
+    }
+    rival.post("/v1/trucks", a_truck("T-1")).await.expect(201);
+    let numbers = async |query: &str| {
+        let page = owner.get(&format!("/v1/trucks?{query}")).await.expect(200);
+        let rows = page["data"].as_array().unwrap().iter();
+        rows.map(|row| row["unit_number"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers("q=T-1").await, ["t-15", "T-104"]);
+    assert_eq!(numbers("q=t-10").await, ["T-104"]);
+    assert_eq!(numbers("q=4").await, Vec::<String>::new());
+    assert_eq!(numbers("q=%25").await, Vec::<String>::new());
+    assert_eq!(numbers("q=").await.len(), 3);
 }

@@ -22,6 +22,7 @@ crate::id!(ApiKeyId);
 /// Who needs a key for longer wants one without an end.
 const LONGEST_LIFE: TimeDelta = TimeDelta::days(3660);
 
+/// A key with which a program calls this API for the carrier.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct ApiKey {
     pub id: ApiKeyId,
@@ -29,14 +30,18 @@ pub struct ApiKey {
     /// The end of the key, by which you recognise it.
     #[schema(example = "x7Qk")]
     pub last_four: String,
+    /// What it may do.
     #[schema(value_type = Vec<Action>)]
     pub scopes: Vec<String>,
+    /// The member who has made it.
     pub created_by: UserId,
+    /// From when on it is refused; null is never.
     #[schema(required)]
     pub expires_at: Option<DateTime<Utc>>,
     /// To the hour.
     #[schema(required)]
     pub last_used_at: Option<DateTime<Utc>>,
+    /// Since when it is revoked; null while it is in use.
     #[schema(required)]
     pub revoked_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,

@@ -22,9 +22,10 @@ pub enum Error {
     /// It was there and is kept no longer.
     #[error("gone: {0}")]
     Gone(&'static str),
-    /// The present state does not allow it.
+    /// The present state does not allow it. `allowed` is what it does allow, where that can be told: nothing is an answer,
+    /// too.
     #[error("conflict: {detail}")]
-    Conflict { code: &'static str, detail: String, allowed: Vec<String> },
+    Conflict { code: &'static str, detail: String, allowed: Option<Vec<String>> },
     /// The input breaks a rule; each bad field is named.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
@@ -79,7 +80,7 @@ impl Error {
     }
 
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Conflict { code, detail: detail.into(), allowed: Vec::new() }
+        Self::Conflict { code, detail: detail.into(), allowed: None }
     }
 
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

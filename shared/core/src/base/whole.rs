@@ -1,5 +1,8 @@
 //! Whole numbers within bounds: years, slots, pounds.
 
+use std::fmt;
+
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::__dev::ComposeSchema;
 use utoipa::ToSchema;
@@ -24,10 +27,27 @@ impl<const MIN: i32, const MAX: i32> Whole<MIN, MAX> {
 
 impl<'de, const MIN: i32, const MAX: i32> Deserialize<'de> for Whole<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match i32::deserialize(deserializer) {
-            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
-            _ => Err(serde::de::Error::custom(format!("must be a whole number from {MIN} to {MAX}"))),
-        }
+        deserializer.deserialize_i32(Reader)
+    }
+}
+
+/// Knows an absent number from a wrong one.
+struct Reader<const MIN: i32, const MAX: i32>;
+
+impl<const MIN: i32, const MAX: i32> Visitor<'_> for Reader<MIN, MAX> {
+    type Value = Whole<MIN, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from {MIN} to {MAX}")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        let number = i32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
+        number.map(Whole).ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
     }
 }
 

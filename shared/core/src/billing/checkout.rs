@@ -16,6 +16,7 @@ use crate::identity::actor::Actor;
 use crate::platform::db::{Db, Entered, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
+/// What to buy, and where the browser goes afterwards.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewCheckoutSession {

@@ -13,12 +13,14 @@ use crate::platform::db::Db;
 
 crate::id!(BillingEventId);
 
+/// Something of Stripe's that concerned the carrier, and what became of it.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct BillingEvent {
     pub id: BillingEventId,
     /// As Stripe names it; `subscription.reconciled` when we have compared our records with Stripe's.
     #[schema(example = "customer.subscription.updated")]
     pub r#type: String,
+    /// What it has changed here.
     pub outcome: BillingEventOutcome,
     /// The plan after it.
     #[schema(example = "starter")]
@@ -33,6 +35,7 @@ pub struct BillingEvent {
     pub stripe_object_id: Option<String>,
 }
 
+/// What became of an event of Stripe's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BillingEventOutcome {

@@ -16,6 +16,7 @@ use crate::platform::db::Db;
 
 crate::id!(BillingInvoiceId);
 
+/// An invoice of Stripe's to the carrier.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct BillingInvoice {
     pub id: BillingInvoiceId,
@@ -28,22 +29,30 @@ pub struct BillingInvoice {
     /// Before tax.
     #[schema(example = "49.00")]
     pub subtotal_amount: Decimal,
+    /// Tax in the total, in decimals of the currency.
     #[schema(example = "0.00")]
     pub tax_amount: Decimal,
+    /// With tax, in decimals of the currency.
     #[schema(example = "49.00")]
     pub total_amount: Decimal,
+    /// What is paid of it, in decimals of the currency.
     #[schema(example = "49.00")]
     pub paid_amount: Decimal,
+    /// What is still to be paid, in decimals of the currency.
     #[schema(example = "0.00")]
     pub remaining_amount: Decimal,
+    /// When it was issued.
     pub issued_at: DateTime<Utc>,
+    /// Start of the time that it is for.
     #[schema(required)]
     pub period_start_at: Option<DateTime<Utc>>,
+    /// End of the time that it is for.
     #[schema(required)]
     pub period_end_at: Option<DateTime<Utc>>,
     /// Null for what is charged to a card at once.
     #[schema(required)]
     pub due_at: Option<DateTime<Utc>>,
+    /// When it was paid in full.
     #[schema(required)]
     pub paid_at: Option<DateTime<Utc>>,
     /// How often a payment was tried.
@@ -54,6 +63,7 @@ pub struct BillingInvoice {
     /// The page where it can be seen and paid.
     #[schema(required)]
     pub url: Option<String>,
+    /// Where it can be downloaded as PDF.
     #[schema(required)]
     pub pdf_url: Option<String>,
 }

@@ -16,6 +16,7 @@ use crate::identity::permissions::Action;
 use crate::platform::db::Db;
 use crate::tenants::{LIMITS, LimitUsage};
 
+/// What the carrier has bought, and what that allows.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Billing {
     /// The plan that counts now.
@@ -34,6 +35,7 @@ pub struct Billing {
     pub limits: Vec<LimitUsage>,
 }
 
+/// What was bought, and until when.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubscriptionTerms {
     pub status: SubscriptionStatus,
@@ -43,12 +45,17 @@ pub struct SubscriptionTerms {
     /// Null while it is none that we know.
     #[schema(required)]
     pub price: Option<Price>,
+    /// How many of the price were bought.
     pub quantity: i64,
+    /// When it began.
     pub started_at: DateTime<Utc>,
+    /// Start of the period that is paid for.
     #[schema(required)]
     pub current_period_start_at: Option<DateTime<Utc>>,
+    /// End of the period that is paid for.
     #[schema(required)]
     pub current_period_end_at: Option<DateTime<Utc>>,
+    /// Until when it costs nothing.
     #[schema(required)]
     pub trial_ends_at: Option<DateTime<Utc>>,
     /// When it ends, if that was asked for.
@@ -56,6 +63,7 @@ pub struct SubscriptionTerms {
     pub cancel_at: Option<DateTime<Utc>>,
     /// Whether it ends with the current period.
     pub cancel_at_period_end: bool,
+    /// When it ended; null while it goes on.
     #[schema(required)]
     pub ended_at: Option<DateTime<Utc>>,
     /// Since when a payment is missing.

@@ -13,6 +13,7 @@ use crate::identity::actor::Actor;
 use crate::platform::db::{Db, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
+/// Where the browser goes after the portal.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPortalSession {

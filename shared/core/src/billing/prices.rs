@@ -12,6 +12,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::Db;
 
+/// An entry of the price list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, FromRow, ToSchema)]
 pub struct Price {
     #[schema(example = "STARTER_MONTHLY")]
@@ -24,6 +25,7 @@ pub struct Price {
     pub amount: Decimal,
     #[schema(example = "USD")]
     pub currency: String,
+    /// How often it is paid.
     pub interval: Interval,
 }
 

@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 use super::standing::FREE;
 use super::subscription::{Subscription, SubscriptionStatus};
 
+/// Why the carrier may do less than it has bought, or soon will.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Restriction {
+    /// What is missing.
     pub reason: RestrictionReason,
     /// Since when the reason is there.
     pub since_at: DateTime<Utc>,
@@ -19,6 +21,7 @@ pub struct Restriction {
     pub detail: String,
 }
 
+/// What is missing for the plan that was bought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RestrictionReason {

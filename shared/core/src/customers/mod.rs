@@ -18,6 +18,7 @@ use crate::platform::search;
 
 crate::id!(CustomerId);
 
+/// What kind of business the customer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CustomerType {
@@ -29,6 +30,7 @@ pub enum CustomerType {
 
 crate::text_column!(CustomerType);
 
+/// Whom the carrier hauls for.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Customer {
     pub id: CustomerId,

@@ -34,6 +34,7 @@ pub enum PayRule {
 
 crate::text_column!(PayRule);
 
+/// Somebody who drives for the carrier, with or without a login.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Driver {
     pub id: DriverId,

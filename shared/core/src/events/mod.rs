@@ -22,10 +22,12 @@ pub struct Events {
     pub next_cursor: String,
 }
 
+/// Something that has changed in the carrier.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Event {
     /// Where this event stands; pass it as `after` to continue behind it.
     pub cursor: String,
+    /// What kind of thing it is about.
     pub topic: Topic,
     #[schema(example = "order.assigned")]
     pub r#type: String,

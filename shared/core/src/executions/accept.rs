@@ -25,6 +25,7 @@ const MAX_ATTEMPTS: i32 = 4;
 /// What has not begun by then is of no use to anybody any more.
 const LIFETIME: &str = "interval '24 hours'";
 
+/// A skill to run, and on what.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewExecution {

@@ -27,6 +27,7 @@ crate::id!(
     BatchId
 );
 
+/// How far an execution is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
@@ -77,6 +78,7 @@ pub struct Progress {
     pub text: BTreeMap<String, String>,
 }
 
+/// One run of a skill.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Execution {
     pub id: ExecutionId,
@@ -108,13 +110,16 @@ pub struct Execution {
     pub applied_order_ids: Vec<OrderId>,
     #[schema(required)]
     pub created_by: Option<Uuid>,
+    /// Who has decided about it.
     #[schema(required)]
     pub reviewed_by: Option<Uuid>,
     /// Of the last attempt.
     #[schema(required)]
     pub started_at: Option<DateTime<Utc>>,
+    /// When it ended; null while it is queued or running.
     #[schema(required)]
     pub finished_at: Option<DateTime<Utc>>,
+    /// When a person has decided about it.
     #[schema(required)]
     pub reviewed_at: Option<DateTime<Utc>>,
     /// Counts up with each change; the ETag.

@@ -93,5 +93,5 @@ pub(super) fn require(execution: &Execution, to: Review) -> Result<()> {
 
 fn illegal(detail: String, allowed: &[Review]) -> Error {
     let allowed = allowed.iter().map(|review| Word(review).to_string()).collect();
-    Error::Conflict { code: "illegal_move", detail, allowed }
+    Error::Conflict { code: "illegal_move", detail, allowed: Some(allowed) }
 }

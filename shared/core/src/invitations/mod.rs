@@ -23,15 +23,19 @@ use crate::platform::idempotency::IdempotencyKey;
 
 crate::id!(InvitationId);
 
+/// Somebody who was asked to work for the carrier.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Invitation {
     pub id: InvitationId,
     pub email: String,
     pub role: Role,
+    /// The member who has asked.
     pub invited_by: UserId,
     pub expires_at: DateTime<Utc>,
+    /// When it was taken up; null until then.
     #[schema(required)]
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Who has taken it up.
     #[schema(required)]
     pub accepted_by: Option<UserId>,
     pub created_at: DateTime<Utc>,
@@ -68,9 +72,11 @@ pub struct NewInvitation {
     pub role: Role,
 }
 
+/// The taking up of an invitation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
+    /// The token of the invitation, as it was sent.
     pub token: Text<100>,
 }
 

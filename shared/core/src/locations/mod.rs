@@ -18,6 +18,7 @@ use crate::platform::search;
 
 crate::id!(LocationId);
 
+/// What kind of place it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LocationType {
@@ -31,6 +32,7 @@ pub enum LocationType {
 
 crate::text_column!(LocationType);
 
+/// A place where vehicles are picked up and delivered.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Location {
     pub id: LocationId,
@@ -126,6 +128,7 @@ pub struct LocationPatch {
     pub email: Patch<Option<Email>>,
     #[serde(default)]
     pub hours: Patch<Option<Text<200>>>,
+    /// Whether the driver needs a Transportation Worker Identification Credential.
     #[serde(default)]
     pub twic_required: Patch<bool>,
     #[serde(default)]

@@ -14,6 +14,7 @@ use crate::platform::db::{Assignments, Resource};
 
 crate::id!(CancelReasonId);
 
+/// Why the carrier cancels orders, in its own words.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct CancelReason {
     pub id: CancelReasonId,

@@ -16,6 +16,7 @@ use crate::platform::db::{Assignments, Resource};
 
 crate::id!(CustomStatusId);
 
+/// A status of the carrier's own within one of the system's.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct CustomStatus {
     pub id: CustomStatusId,

@@ -14,6 +14,7 @@ use crate::platform::db::{Assignments, Resource};
 
 crate::id!(ExpenseCategoryId);
 
+/// A category of expenses, in the carrier's own words.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct ExpenseCategory {
     pub id: ExpenseCategoryId,

@@ -7,11 +7,13 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::{Action, Role};
+use crate::platform::crypto::sha256_hex;
 use crate::platform::db::{Db, Sql, Tx};
 
+/// What somebody can be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum NotificationEvent {
     #[serde(rename = "order.created")]
@@ -28,6 +30,7 @@ pub enum NotificationEvent {
 
 crate::text_column!(NotificationEvent);
 
+/// How somebody is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
@@ -42,7 +45,9 @@ crate::text_column!(Channel);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, FromRow, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotificationPreference {
+    /// What they are told of.
     pub event: NotificationEvent,
+    /// How they are told.
     pub channel: Channel,
     pub role: Role,
 }
@@ -51,6 +56,7 @@ pub struct NotificationPreference {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NotificationPreferences {
+    /// Each says one event, channel and role.
     #[schema(value_type = Vec<NotificationPreference>)]
     pub preferences: BTreeSet<NotificationPreference>,
 }
@@ -67,13 +73,29 @@ pub async fn get(db: &Db, actor: &Actor) -> Result<NotificationPreferences> {
     Ok(NotificationPreferences { preferences: rows.into_iter().collect() })
 }
 
-/// Opens a transaction in which no other replaces the set.
+impl NotificationPreferences {
+    /// A fingerprint of the set, at most 17 digits. The same set is the same version, whatever it was in between: who replaces
+    /// it loses nothing of what they have not seen.
+    pub fn version(&self) -> Result<i64> {
+        let text = serde_json::to_vec(&self.preferences).map_err(Error::internal)?;
+        i64::from_str_radix(&sha256_hex(&[&text])[..14], 16).map_err(Error::internal)
+    }
+}
+
+/// Opens a transaction in which no other replaces the set, and refuses if it is another one than the caller has seen.
 ///
 /// # Errors
-/// Those of [`Db::begin`].
-pub async fn begin_replace(db: &Db, actor: &Actor) -> Result<Tx> {
-    let lock = "SELECT id FROM tenants WHERE id = app.tenant_id() FOR NO KEY UPDATE";
-    Ok(db.begin_loading(actor, Action::LookupsWrite, None, Some(lock)).await?.tx)
+/// [`Error::Stale`]; those of [`Db::begin`].
+pub async fn begin_replace(db: &Db, actor: &Actor, version: Option<i64>) -> Result<Tx> {
+    let load = "SELECT id FROM tenants WHERE id = app.tenant_id() FOR NO KEY UPDATE; \
+        SELECT event, channel, role FROM notification_preferences WHERE tenant_id = app.tenant_id()";
+    let loaded = db.begin_loading(actor, Action::LookupsWrite, None, Some(load)).await?;
+    let rows = loaded.rows.iter().map(NotificationPreference::from_row);
+    let present = NotificationPreferences { preferences: rows.collect::<Result<_, _>>().map_err(Error::internal)? };
+    if version.is_some_and(|version| present.version().is_ok_and(|present| present != version)) {
+        return Err(Error::Stale);
+    }
+    Ok(loaded.tx)
 }
 
 /// Makes the set what `wanted` says; rows that stay are left alone.

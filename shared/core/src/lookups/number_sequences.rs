@@ -14,6 +14,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::{Db, Loaded, Sql};
 
+/// What is numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NumberKind {
@@ -24,6 +25,7 @@ pub enum NumberKind {
 
 crate::text_column!(NumberKind);
 
+/// Where the numbers of one kind go on.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct NumberSequence {
     pub kind: NumberKind,
@@ -53,6 +55,14 @@ pub async fn list(db: &Db, actor: &Actor) -> Result<Page<NumberSequence>> {
         })
         .await?;
     Ok(Page { data, next_cursor: None })
+}
+
+pub async fn get(db: &Db, actor: &Actor, kind: NumberKind) -> Result<NumberSequence> {
+    let select = |sql: &mut Sql| {
+        sql.push("SELECT n.kind AS id, ").push(COLUMNS);
+        sql.push(" FROM number_sequences n WHERE n.tenant_id = e.tenant_id AND n.kind = ").push_bind(kind);
+    };
+    Ok(db.read_one(actor, Action::LookupsRead, "number sequence", select).await?.1)
 }
 
 /// Opens a transaction in which no number of this kind is taken by another.

@@ -15,6 +15,7 @@ use crate::platform::db::{Assignments, Resource};
 
 crate::id!(TagId);
 
+/// A label that the carrier puts on orders.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Tag {
     pub id: TagId,

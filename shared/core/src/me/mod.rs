@@ -13,6 +13,7 @@ use crate::identity::permissions::Role;
 use crate::identity::tokens::VerifiedToken;
 use crate::platform::db::{Db, Sql, Tx};
 
+/// The signed-in person.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Me {
     pub id: UserId,
@@ -26,9 +27,12 @@ pub struct Me {
     pub memberships: Vec<Membership>,
 }
 
+/// A carrier that the person works for.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Membership {
+    /// The carrier's id, for the header `Tenant-Id`.
     pub tenant_id: TenantId,
+    /// The carrier's name.
     pub tenant_name: String,
     pub role: Role,
     pub created_at: DateTime<Utc>,

@@ -15,6 +15,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::{Action, Grant, Role};
 use crate::platform::db::{Assignments, Db, Loaded, Resource};
 
+/// Somebody who works for the carrier.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Member {
     pub user_id: UserId,

@@ -46,9 +46,11 @@ pub struct Occurrence {
     pub note: Option<Text<500>>,
 }
 
+/// Why an order or a vehicle on it is cancelled.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cancellation {
+    /// One of the carrier's cancel reasons.
     pub reason_id: CancelReasonId,
     /// Kept in the history.
     pub note: Option<Text<500>>,

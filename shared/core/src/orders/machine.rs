@@ -39,11 +39,14 @@ impl OrderStatus {
 
 /// A refused move, with the legal ones.
 pub fn illegal(from: OrderStatus, what: &str) -> Error {
-    Error::Conflict {
-        code: "illegal_move",
-        detail: format!("{what} that is {}", from.as_str().replace('_', " ")),
-        allowed: from.next().iter().map(|next| next.as_str().to_owned()).collect(),
-    }
+    let detail = format!("{what} that is {}", from.as_str().replace('_', " "));
+    refused("illegal_move", detail, from.next())
+}
+
+/// A conflict with what comes next for the order.
+pub fn refused(code: &'static str, detail: impl Into<String>, next: &[OrderStatus]) -> Error {
+    let allowed = next.iter().map(|next| next.as_str().to_owned()).collect();
+    Error::Conflict { code, detail: detail.into(), allowed: Some(allowed) }
 }
 
 /// A step of an order or of one vehicle, for the status history.
@@ -254,7 +257,11 @@ pub fn unarchive(order: &mut Order) -> Result<()> {
 }
 
 fn refuse_on_hold(order: &Order) -> Result<()> {
-    if order.on_hold { Err(Error::conflict("on_hold", "the order is on hold; release it first")) } else { Ok(()) }
+    if !order.on_hold {
+        return Ok(());
+    }
+    let next = order.status.next().iter().copied().filter(|next| !matches!(next, Assigned | PickedUp));
+    Err(refused("on_hold", "the order is on hold; release it first", &next.collect::<Vec<_>>()))
 }
 
 fn move_all(order: &mut Order, moves: &mut Moves, from: OrderStatus, to: OrderStatus) {

@@ -11,10 +11,11 @@ use uuid::Uuid;
 use super::stop::stop_from_row;
 use super::vehicles::{self, Vehicle, VehicleId};
 use super::{BillingStatus, OrderStatus, PaymentMethod, PaymentTerm, Stop, TransportType};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
 use crate::base::moment;
 use crate::base::money::Amount;
+use crate::base::page::{self, Limit, Page};
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
@@ -22,13 +23,14 @@ use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
-use crate::platform::db::{Db, Entered, InOrder};
+use crate::platform::db::{Db, Entered, InOrder, Sql};
 use crate::trailers::TrailerId;
 use crate::trips::{TripId, TripStatus};
 use crate::trucks::TruckId;
 
 crate::id!(OrderId);
 
+/// A transport job: vehicles from one place to another, for a customer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Order {
     pub id: OrderId,
@@ -38,12 +40,16 @@ pub struct Order {
     #[schema(required)]
     pub reference: Option<String>,
     pub status: OrderStatus,
+    /// How far its billing is.
     pub billing_status: BillingStatus,
+    /// Whether it waits: it cannot be assigned or picked up until it is released.
     pub on_hold: bool,
+    /// Since when it is archived: out of the lists, never lost.
     #[schema(required)]
     pub archived_at: Option<DateTime<Utc>>,
     #[schema(required)]
     pub cancel_reason_id: Option<CancelReasonId>,
+    /// A status of the carrier's own within `status`.
     #[schema(required)]
     pub custom_status_id: Option<CustomStatusId>,
     pub transport_type: TransportType,
@@ -56,6 +62,7 @@ pub struct Order {
     pub truck_id: Option<TruckId>,
     #[schema(required)]
     pub trailer_id: Option<TrailerId>,
+    /// The trip that it travels on.
     #[schema(required)]
     pub trip_id: Option<TripId>,
     pub pickup: Stop,
@@ -82,6 +89,7 @@ pub struct Order {
     pub is_late: bool,
     /// Whether any vehicle is.
     pub is_inoperable: bool,
+    /// How many vehicles are on it, and how far they are.
     pub vehicle_counts: VehicleCounts,
     #[schema(required)]
     pub created_by: Option<Uuid>,
@@ -113,10 +121,13 @@ pub struct Order {
 pub struct VehicleCounts {
     /// Without the cancelled ones.
     pub total: i16,
+    /// How many of them are picked up, also those that are delivered by now.
     pub picked_up: i16,
+    /// How many of them are delivered.
     pub delivered: i16,
 }
 
+/// The customer of an order, as far as a list shows it.
 #[derive(Debug, Clone, Serialize, serde::Deserialize, ToSchema)]
 pub struct CustomerSummary {
     pub id: CustomerId,
@@ -125,6 +136,7 @@ pub struct CustomerSummary {
     pub phone: Option<String>,
 }
 
+/// The driver of an order, as far as a list shows them.
 #[derive(Debug, Clone, Serialize, serde::Deserialize, ToSchema)]
 pub struct DriverSummary {
     pub id: DriverId,
@@ -283,9 +295,11 @@ pub struct HistoryEntry {
     /// Null when it was created.
     #[schema(required)]
     pub from_status: Option<OrderStatus>,
+    /// The state after it.
     pub to_status: OrderStatus,
     /// When it happened, as told by who recorded it.
     pub at: DateTime<Utc>,
+    /// When we heard of it.
     pub recorded_at: DateTime<Utc>,
     /// The member or API key; null for the system.
     #[schema(required)]
@@ -297,21 +311,35 @@ pub struct HistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
-/// More than any order sees in its life: 12 vehicles, 5 states, some coming and going.
-const MAX_HISTORY: i64 = 1000;
-
-/// Reads the moves of an order, oldest first.
-pub async fn history(db: &Db, actor: &Actor, id: OrderId) -> Result<Vec<HistoryEntry>> {
-    let (_, entries) = db
-        .read(actor, Action::OrdersRead, |sql| {
-            sql.push(
-                "SELECT h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, \
-                 h.cancel_reason_id \
-                 FROM status_history h WHERE h.tenant_id = e.tenant_id AND h.order_id = ",
-            );
-            sql.push_bind(id).push(" ORDER BY h.id LIMIT ").push_bind(MAX_HISTORY);
-        })
-        .await?;
-    // Every order has at least the entry of its creation.
-    if entries.is_empty() { Err(crate::base::error::Error::NotFound("order")) } else { Ok(entries) }
+/// Reads a page of the moves of an order, oldest first.
+pub async fn history(
+    db: &Db,
+    actor: &Actor,
+    id: OrderId,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<HistoryEntry>> {
+    let after: Option<Uuid> = page::decode(cursor)?;
+    let select = |sql: &mut Sql| {
+        sql.push(
+            "SELECT h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, \
+             h.cancel_reason_id \
+             FROM status_history h WHERE h.tenant_id = e.tenant_id AND h.order_id = ",
+        );
+        sql.push_bind(id);
+        if let Some(after) = after {
+            sql.push(" AND h.id > ").push_bind(after);
+        }
+        sql.push(" ORDER BY h.id LIMIT ").push(limit.fetch());
+    };
+    let exists = |sql: &mut Sql| {
+        sql.push("SELECT EXISTS (SELECT FROM orders t WHERE t.tenant_id = e.tenant_id AND t.id = ");
+        sql.push_bind(id).push(") AS aside");
+    };
+    let (_, entries, exists) = db.read_with(actor, Action::OrdersRead, select, exists).await?;
+    if exists {
+        Ok(Page::from_rows(entries, limit, |entry: &HistoryEntry| entry.id))
+    } else {
+        Err(Error::NotFound("order"))
+    }
 }

@@ -12,6 +12,7 @@ use crate::base::strings::{Phone, StateCode, TimeZone, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::locations::LocationId;
 
+/// Where and when vehicles are picked up or delivered.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Stop {
     #[schema(required)]

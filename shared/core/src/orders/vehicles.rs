@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
-use super::machine::Moves;
+use super::machine::{self, Moves};
 use super::{InoperableFlag, MAX_VEHICLES, Order, OrderId, OrderStatus, VehicleType, save};
 use crate::base::error::{Error, Result, Violations};
 use crate::base::money::Amount;
@@ -22,6 +22,7 @@ pub const OF_ORDER: &str = "(SELECT coalesce(json_agg(v ORDER BY v.position), '[
     v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price::text, v.notes, v.picked_up_at, v.delivered_at \
     FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id) v)";
 
+/// A vehicle on an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Vehicle {
     pub id: VehicleId,
@@ -54,8 +55,10 @@ pub struct Vehicle {
     pub price: Option<Amount>,
     #[schema(required)]
     pub notes: Option<String>,
+    /// When it was picked up; null until then.
     #[schema(required)]
     pub picked_up_at: Option<DateTime<Utc>>,
+    /// When it was delivered; null until then.
     #[schema(required)]
     pub delivered_at: Option<DateTime<Utc>>,
 }
@@ -110,6 +113,7 @@ pub struct VehiclePatch {
     pub color: Patch<Option<Text<40>>>,
     #[serde(default)]
     pub lot_number: Patch<Option<Text<40>>>,
+    /// Pounds.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 200_000)]
     pub weight_lbs: Patch<Option<i32>>,
@@ -237,7 +241,8 @@ pub async fn create(tx: &mut Tx, mut order: Order, new: NewVehicle) -> Result<(O
     still_open(&order)?;
     let vehicles = order.loaded_vehicles();
     if vehicles.iter().filter(|vehicle| vehicle.is_active()).count() >= MAX_VEHICLES {
-        return Err(Error::conflict("order_full", format!("an order has at most {MAX_VEHICLES} vehicles")));
+        let detail = format!("an order has at most {MAX_VEHICLES} vehicles");
+        return Err(machine::refused("order_full", detail, order.status.next()));
     }
     let position = vehicles.iter().map(|vehicle| vehicle.position).max().unwrap_or(0) + 1;
     let mut violations = Violations::default();
@@ -277,7 +282,8 @@ pub async fn delete(tx: &mut Tx, mut order: Order, id: VehicleId) -> Result<Orde
 
 fn still_open(order: &Order) -> Result<()> {
     let open = matches!(order.status, OrderStatus::New | OrderStatus::Assigned) && order.vehicle_counts.picked_up == 0;
-    if open { Ok(()) } else { Err(Error::conflict("under_way", "vehicles come and go only before the first pickup")) }
+    let detail = "vehicles come and go only before the first pickup";
+    if open { Ok(()) } else { Err(machine::refused("under_way", detail, order.status.next())) }
 }
 
 /// The vehicles as one argument of a statement.

@@ -44,9 +44,11 @@ pub struct NewOrder {
     /// The member who looks after it; whoever creates it unless told.
     pub dispatcher_id: Option<UserId>,
     pub notes: Option<Notes>,
+    /// The vehicles to haul, in the order of their positions.
     #[serde(default)]
     #[schema(max_items = 12)]
     pub vehicles: Vec<NewVehicle>,
+    /// The tags to put on it.
     #[serde(default)]
     #[schema(max_items = 20)]
     pub tag_ids: Vec<TagId>,

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::base::clock::Clock;
 
@@ -11,16 +13,30 @@ const NAMESPACE: &str = "carhaul";
 ///
 /// `level` is a level or a list of directives, e.g. `carhaul_core=debug,info`, as `platform::config` has checked it.
 pub fn init(level: &str) {
-    let filter = EnvFilter::new(level);
-    let _already_started = tracing_subscriber::fmt()
+    let _already_started = subscriber(level, std::io::stderr).try_init();
+}
+
+/// Writes the log of this thread elsewhere for as long as the guard lives: for tests of what it says.
+pub fn divert<W>(level: &str, writer: W) -> tracing::subscriber::DefaultGuard
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing::subscriber::set_default(subscriber(level, writer))
+}
+
+fn subscriber<W>(level: &str, writer: W) -> impl tracing::Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(writer)
+        .finish()
 }
 
 /// Counts something in CloudWatch, by way of the log. Each combination of the dimensions' values is a metric that is paid

@@ -37,6 +37,7 @@ pub enum TestResult {
 
 crate::text_column!(TestResult);
 
+/// A carrier's key for a model provider, without the key itself.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct ProviderKey {
     pub id: ProviderKeyId,
@@ -49,6 +50,7 @@ pub struct ProviderKey {
     pub last_four: String,
     /// When the provider last said what it thinks of the key.
     pub tested_at: DateTime<Utc>,
+    /// What the provider thought of it when it was last tried.
     pub test_result: TestResult,
     /// Counts up with each change; the ETag.
     pub version: i64,

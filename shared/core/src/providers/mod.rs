@@ -33,6 +33,7 @@ use crate::platform::config::ProvidersConfig;
 use crate::platform::http;
 use crate::platform::secrets::Secret;
 
+/// A model provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderName {

@@ -14,6 +14,7 @@ use crate::platform::db::{Sql, Tx};
 #[serde(deny_unknown_fields)]
 pub struct NewTicket {}
 
+/// A ticket for one connection, and where to connect.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IssuedTicket {
     /// Opens one connection: `{url}?ticket={ticket}`. Shown this once: only its hash is kept, and a repeated request gets null.

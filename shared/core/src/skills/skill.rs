@@ -135,6 +135,7 @@ impl ComposeSchema for SkillRef {
 
 impl ToSchema for SkillRef {}
 
+/// What AI can be asked.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Skill {
     pub id: SkillRef,

@@ -26,6 +26,7 @@ use crate::platform::crypto::sha256;
 use crate::platform::db::{Assignments, Db, Resource, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
+/// A carrier.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Tenant {
     pub id: TenantId,
@@ -98,6 +99,7 @@ pub struct TenantPatch {
     pub week_start: Patch<Whole<1, 7>>,
     #[serde(default)]
     pub currency: Patch<Currency>,
+    /// Whether drivers see what an order pays.
     #[serde(default)]
     pub drivers_see_prices: Patch<bool>,
     /// What model providers may charge in a month, in US dollars; null is no budget.

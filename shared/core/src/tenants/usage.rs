@@ -12,34 +12,44 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::{Db, Sql};
 
+/// What the plan allows, and what the carrier has used.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Usage {
+    /// The plan that counts now.
     #[schema(example = "free")]
     pub plan: String,
+    /// Each limit of the plan.
     pub limits: Vec<LimitUsage>,
     /// What AI has done and cost this month, by skill; the most expensive first.
     pub ai: Vec<SkillUsage>,
 }
 
+/// What one skill has done and cost this month.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SkillUsage {
     #[schema(example = "extract_order")]
     pub skill: String,
     pub skill_name: String,
+    /// Executions that have succeeded.
     pub succeeded: i64,
+    /// Executions that have failed.
     pub failed: i64,
     pub input_tokens: i64,
     pub output_tokens: i64,
+    /// In US dollars.
     pub cost: Cost,
 }
 
+/// A limit of the plan, and how much of it is used.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct LimitUsage {
+    /// What is limited.
     #[schema(example = "orders")]
     pub limit: String,
     /// Null is unlimited.
     #[schema(required)]
     pub max: Option<i64>,
+    /// Over which time it counts.
     pub per: Per,
     /// Null for a rate, which is over as soon as it is counted.
     #[schema(required)]
@@ -49,6 +59,7 @@ pub struct LimitUsage {
     pub resets_at: Option<DateTime<Utc>>,
 }
 
+/// Over which time a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {

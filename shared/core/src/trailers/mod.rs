@@ -23,6 +23,7 @@ crate::id!(TrailerId);
 /// Vehicle slots on the trailer.
 pub type TrailerCapacity = Whole<1, 12>;
 
+/// A trailer of the carrier's.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Trailer {
     pub id: TrailerId,

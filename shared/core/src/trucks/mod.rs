@@ -23,6 +23,7 @@ crate::id!(TruckId);
 /// Vehicle slots on the truck itself; 0 for a tractor.
 pub type TruckCapacity = Whole<0, 12>;
 
+/// A truck of the carrier's.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Truck {
     pub id: TruckId,

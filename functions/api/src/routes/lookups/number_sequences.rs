@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::routes::Outcome;
 
 pub fn router() -> Routes {
-    Routes::new().routes(routes!(list)).routes(routes!(update))
+    Routes::new().routes(routes!(list)).routes(routes!(get, update))
 }
 
 /// List where the numbers of orders, trips and invoices go on.
@@ -21,6 +21,14 @@ pub fn router() -> Routes {
     responses((status = OK, body = Page<NumberSequence>)))]
 async fn list(State(app): State<App>, Caller(actor): Caller) -> Outcome {
     Ok(Answer::ok(&number_sequences::list(&app.db, &actor).await?)?)
+}
+
+/// Get where the numbers of one kind go on.
+#[utoipa::path(get, path = "/v1/number-sequences/{kind}", operation_id = "get_number_sequence", tag = "lookups",
+    params(("kind" = NumberKind, Path)), responses((status = OK, body = NumberSequence)))]
+async fn get(State(app): State<App>, Caller(actor): Caller, Path(kind): Path<NumberKind>) -> Outcome {
+    let sequence = number_sequences::get(&app.db, &actor, kind).await?;
+    Ok(Answer::ok(&sequence)?.etag(sequence.version))
 }
 
 /// Let numbers go on from a higher one.

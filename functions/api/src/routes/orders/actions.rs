@@ -181,14 +181,18 @@ async fn unarchive(
     act(&app, &actor, id, if_match, post.key.as_ref(), &OrderAction::Unarchive(post.body)).await
 }
 
+/// One action on many orders.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct BulkAction {
+    /// The orders; one that is named twice counts once.
     #[schema(min_items = 1, max_items = 100)]
     order_ids: Vec<OrderId>,
+    /// What to do to each of them.
     action: OrderAction,
 }
 
+/// What became of each order.
 #[derive(Serialize, ToSchema)]
 struct BulkResults {
     /// One for each order, in the order of the request.
@@ -198,9 +202,12 @@ struct BulkResults {
 /// Either the order as it is now, or why it was refused.
 #[derive(Serialize, ToSchema)]
 struct BulkResult {
+    /// The order that was named.
     order_id: OrderId,
+    /// The order as it is now, if it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<Order>,
+    /// Why it was refused, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Problem>,
 }

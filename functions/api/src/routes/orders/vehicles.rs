@@ -28,6 +28,7 @@ pub fn router() -> Routes {
         .routes(routes!(cancel))
 }
 
+/// The vehicles of an order.
 #[derive(Serialize, ToSchema)]
 struct Vehicles {
     /// In their places, at most 12 that are not cancelled.

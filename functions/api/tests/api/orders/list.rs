@@ -10,6 +10,10 @@ struct Scene {
     orders: Vec<Value>,
     driver: String,
     tag: String,
+    truck: String,
+    custom_status: String,
+    /// Who looks after the first order.
+    dispatcher: String,
 }
 
 impl Scene {
@@ -22,12 +26,21 @@ impl Scene {
             id(&owner.post("/v1/customers", json!({"type": "dealer", "name": "Harbor Motors"})).await.expect(201));
         let tag = id(&owner.post("/v1/tags", json!({"name": "rush", "color": "#aa0000"})).await.expect(201));
         let driver = create_driver(owner, None).await;
+        let truck = id(&owner.post("/v1/trucks", json!({"unit_number": "T-1", "capacity": 1})).await.expect(201));
+        let status = json!({"label": "At the yard", "color": "#2b8a3e", "system_status": "assigned"});
+        let custom_status = id(&owner.post("/v1/custom-statuses", status).await.expect(201));
+        let dispatcher = app.member(&carrier, "dispatcher").await.user_id.expect("a member is a person").to_string();
         let mut orders = Vec::new();
         for n in 0..6 {
             let mut new = an_order(if n < 4 { &customer } else { &dealer });
             new["reference"] = json!(format!("REF{n}"));
             new["pickup"]["from"] = json!(format!("2030-03-{:02}T15:00:00Z", 20 - n));
             new["pickup"]["to"] = json!("2030-03-30T15:00:00Z");
+            if n == 0 {
+                new["dispatcher_id"] = json!(dispatcher);
+                new["pickup"]["city"] = json!("Louisville");
+                new["pickup"]["zip"] = json!("40202");
+            }
             if n == 1 {
                 new["transport_type"] = json!("enclosed");
                 new["vehicles"] = json!([{"make": "Ford", "is_inoperable": true, "lot_number": "LOT999"}]);
@@ -35,6 +48,7 @@ impl Scene {
             }
             if n == 2 {
                 new["delivery"]["city"] = json!("San Antonio");
+                new["delivery"]["zip"] = json!("78205");
                 new["payment_method"] = json!("cash");
                 new["payment_term"] = json!("on_delivery");
             }
@@ -42,11 +56,18 @@ impl Scene {
                 new["pickup"]["from"] = json!("2020-01-01T00:00:00Z");
                 new["pickup"]["to"] = json!("2020-01-02T00:00:00Z");
             }
+            if n == 5 {
+                new["delivery"]["from"] = json!("2030-03-25T09:00:00-05:00");
+                new["delivery"]["to"] = json!("2030-03-26T17:00:00-05:00");
+            }
             orders.push(owner.post("/v1/orders", new).await.expect(201));
         }
-        owner.post(&path(&orders[4], "/assign"), json!({"driver_id": driver})).await.expect(200);
+        owner.post(&path(&orders[4], "/assign"), json!({"driver_id": driver, "truck_id": truck})).await.expect(200);
+        owner.patch(&path(&orders[4], ""), json!({"custom_status_id": custom_status})).await.expect(200);
         owner.post(&path(&orders[5], "/hold"), json!({})).await.expect(200);
-        Self { app, carrier, orders, driver, tag }
+        // Nothing sets it yet but the invoices that come.
+        app.run(&format!("UPDATE orders SET billing_status = 'paid' WHERE id = '{}'", id(&orders[3]))).await;
+        Self { app, carrier, orders, driver, tag, truck, custom_status, dispatcher }
     }
 
     fn owner(&self) -> &Client {
@@ -68,7 +89,8 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
     let scene = Scene::set().await;
     let (driver, tag) = (&scene.driver, &scene.tag);
     let customer = scene.orders[5]["customer_id"].as_str().unwrap();
-    let dispatcher = scene.orders[0]["dispatcher_id"].as_str().unwrap();
+    let (truck, custom_status, dispatcher) = (&scene.truck, &scene.custom_status, &scene.dispatcher);
+    let owner = scene.orders[1]["dispatcher_id"].as_str().unwrap();
     let nobody = uuid::Uuid::now_v7();
     let cases: Vec<(String, &[usize])> = vec![
         ("status=assigned".into(), &[4]),
@@ -78,27 +100,38 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
         ("unassigned=false".into(), &[4]),
         (format!("driver={driver}"), &[4]),
         (format!("driver={driver}&driver={nobody}"), &[4]),
+        (format!("truck={truck}"), &[4]),
         (format!("truck={nobody}"), &[]),
         (format!("trip={nobody}"), &[]),
+        (format!("custom_status={custom_status}"), &[4]),
         (format!("custom_status={nobody}"), &[]),
-        (format!("dispatcher={dispatcher}"), &[0, 1, 2, 3, 4, 5]),
+        (format!("dispatcher={dispatcher}"), &[0]),
+        (format!("dispatcher={owner}"), &[1, 2, 3, 4, 5]),
         (format!("customer={customer}"), &[4, 5]),
         (format!("tag={tag}"), &[1]),
         ("pickup_state=ky".into(), &[0, 1, 2, 3, 4, 5]),
         ("pickup_state=TX".into(), &[]),
-        ("pickup_city=LEXINGTON&pickup_zip=40511".into(), &[0, 1, 2, 3, 4, 5]),
+        ("pickup_city=LEXINGTON".into(), &[1, 2, 3, 4, 5]),
+        ("pickup_city=louisville".into(), &[0]),
+        ("pickup_zip=40511".into(), &[1, 2, 3, 4, 5]),
+        ("pickup_zip=40202".into(), &[0]),
+        ("pickup_city=louisville&pickup_zip=40511".into(), &[]),
         ("delivery_city=san%20antonio".into(), &[2]),
-        ("delivery_state=TX&delivery_zip=75201".into(), &[0, 1, 2, 3, 4, 5]),
+        ("delivery_state=TX".into(), &[0, 1, 2, 3, 4, 5]),
+        ("delivery_zip=75201".into(), &[0, 1, 3, 4, 5]),
+        ("delivery_zip=78205".into(), &[2]),
         ("pickup_date_from=2030-03-16&pickup_date_to=2030-03-18".into(), &[2, 4]),
-        ("delivery_date_from=2030-03-13".into(), &[]),
-        ("delivery_date_to=2030-03-12".into(), &[0, 1, 2, 3, 4, 5]),
+        ("delivery_date_from=2030-03-13".into(), &[5]),
+        ("delivery_date_to=2030-03-12".into(), &[0, 1, 2, 3, 4]),
+        ("delivery_date_to=2030-03-25".into(), &[0, 1, 2, 3, 4, 5]),
         ("transport_type=enclosed".into(), &[1]),
         ("is_inoperable=true".into(), &[1]),
         ("is_inoperable=false".into(), &[0, 2, 3, 4, 5]),
         ("payment_term=on_delivery".into(), &[2]),
         ("payment_term=on_delivery&payment_term=days_30".into(), &[0, 1, 2, 3, 4, 5]),
-        ("billing_status=unbilled".into(), &[0, 1, 2, 3, 4, 5]),
-        ("billing_status=paid".into(), &[]),
+        ("billing_status=unbilled".into(), &[0, 1, 2, 4, 5]),
+        ("billing_status=paid".into(), &[3]),
+        ("billing_status=paid&billing_status=unbilled".into(), &[0, 1, 2, 3, 4, 5]),
         ("has_pod=true".into(), &[]),
         ("has_pod=false&late=true".into(), &[3]),
         ("late=false".into(), &[0, 1, 2, 4, 5]),
@@ -116,6 +149,12 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
     for (query, expected) in cases {
         assert_eq!(scene.found(&query).await, expected, "{query}");
     }
+    let reason = id(&scene.owner().get("/v1/cancel-reasons").await.expect(200)["data"][0]);
+    scene.owner().post(&path(&scene.orders[2], "/cancel"), json!({"reason_id": reason})).await.expect(200);
+    scene.owner().post(&path(&scene.orders[2], "/archive"), json!({})).await.expect(200);
+    assert_eq!(scene.found("archived=true").await, [2]);
+    assert_eq!(scene.found("archived=false").await, [0, 1, 3, 4, 5]);
+    assert_eq!(scene.found("").await, [0, 1, 3, 4, 5]);
 }
 
 #[tokio::test]

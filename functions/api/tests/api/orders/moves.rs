@@ -2,7 +2,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::{an_order, create_customer, create_driver, create_order, path, statuses};
-use crate::support::{Client, TestApp, id};
+use crate::support::{Client, TestApp, id, ids};
 
 async fn cancel_reason(client: &Client) -> String {
     id(&client.get("/v1/cancel-reasons").await.expect(200)["data"][0])
@@ -84,7 +84,55 @@ async fn illegal_moves_are_refused_with_the_legal_ones() {
     }
     owner.post(&path(&order, "/deliver"), json!({})).await.expect(200);
     let problem = owner.post(&path(&order, "/deliver"), json!({})).await.refused(409, "conflict");
-    assert_eq!(problem.get("allowed"), None, "nothing comes after delivery");
+    assert_eq!(problem["allowed"], json!([]), "nothing comes after delivery");
+}
+
+#[tokio::test]
+async fn an_order_on_hold_says_what_it_can_become_without_its_release() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let order = create_order(&owner).await;
+    let driver = create_driver(&owner, None).await;
+    let assignment = json!({"driver_id": driver});
+    let refused = async |action: &str, body: Value| {
+        let problem = owner.post(&path(&order, action), body).await.refused(409, "conflict");
+        assert_eq!(problem["code"], "on_hold");
+        problem["allowed"].clone()
+    };
+    owner.post(&path(&order, "/hold"), json!({})).await.expect(200);
+    assert_eq!(refused("/assign", assignment.clone()).await, json!(["cancelled"]));
+    owner.post(&path(&order, "/release"), json!({})).await.expect(200);
+    owner.post(&path(&order, "/assign"), assignment).await.expect(200);
+    owner.post(&path(&order, "/hold"), json!({})).await.expect(200);
+    assert_eq!(refused("/pickup", json!({})).await, json!(["new", "cancelled"]));
+}
+
+#[tokio::test]
+async fn the_history_is_read_page_by_page_to_its_newest_entry() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await.owner);
+    let order = create_order(&carrier.owner).await;
+    // More than a page can have.
+    app.run(&format!(
+        "INSERT INTO status_history (tenant_id, order_id, id, to_status, at) \
+         SELECT '{}', '{}', app.uuid_v7(), 'new', now() FROM generate_series(1, 205)",
+        carrier.id,
+        id(&order)
+    ))
+    .await;
+    let read = async |query: &str| carrier.owner.get(&path(&order, &format!("/history?{query}"))).await.expect(200);
+    let (mut seen, mut query) = (Vec::new(), "limit=200".to_owned());
+    loop {
+        let page = read(&query).await;
+        seen.extend(ids(&page));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        query = format!("limit=200&cursor={cursor}");
+        rival.get(&path(&order, &format!("/history?{query}"))).await.refused(404, "not_found");
+    }
+    let all = format!("SELECT count(*) FROM status_history WHERE order_id = '{}'", id(&order));
+    assert_eq!(i64::try_from(seen.len()).unwrap(), app.count(&all).await);
+    assert!(seen.is_sorted_by(|one, next| one < next), "each once, oldest first");
+    assert_eq!(ids(&read("").await), seen[..50]);
 }
 
 #[tokio::test]
@@ -115,7 +163,7 @@ async fn cancelling_needs_a_reason_and_a_cancelled_vehicle_no_longer_counts() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     let order = create_order(&owner).await;
-    assert_eq!(owner.post(&path(&order, "/cancel"), json!({})).await.invalid_fields(), [""]);
+    assert_eq!(owner.post(&path(&order, "/cancel"), json!({})).await.invalid_fields(), ["/reason_id"]);
     let reason = cancel_reason(&owner).await;
     let first = id(&order["vehicles"][0]);
     let body = json!({"reason_id": reason, "note": "sold"});

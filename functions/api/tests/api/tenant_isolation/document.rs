@@ -1,9 +1,11 @@
 //! The API document as the tests walk it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
 use serde_json::Value;
+
+use crate::support::Reply;
 
 pub struct Operation {
     pub id: String,
@@ -14,7 +16,25 @@ pub struct Operation {
     pub is_open: bool,
     /// Members of the body that name something: `/pickup/location_id`, `/tag_ids/-`.
     pub references: BTreeSet<String>,
+    /// Each status that it answers with, and the headers of that answer.
+    answers: BTreeMap<String, BTreeSet<String>>,
+    /// The schema of its body.
+    pub body: Value,
 }
+
+/// Headers that a client reads.
+const TELLING: [&str; 10] = [
+    "etag",
+    "idempotency-replayed",
+    "location",
+    "ratelimit-limit",
+    "ratelimit-policy",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "request-id",
+    "retry-after",
+    "www-authenticate",
+];
 
 pub struct Parameter {
     pub name: String,
@@ -47,6 +67,29 @@ impl Operation {
             parameters: members(&operation["parameters"]).map(|it| Parameter::new(document, it)).collect(),
             is_open: operation["security"] == serde_json::json!([{}]),
             references,
+            answers: answers(document, operation),
+            body: body.clone(),
+        }
+    }
+
+    pub fn answers_with(&self, status: u16) -> bool {
+        self.answers.contains_key(&status.to_string())
+    }
+
+    /// That this answer, with its headers, is one of those which the document has.
+    #[track_caller]
+    pub fn require_described(&self, reply: &Reply) {
+        let (id, status) = (&self.id, reply.status.as_u16());
+        let Some(described) = self.answers.get(&status.to_string()) else {
+            panic!("the document has no {status} of {id}: {}", reply.text);
+        };
+        for header in TELLING {
+            let told = reply.headers.contains_key(header);
+            assert!(!told || described.contains(header), "the document has no {header} with {status} of {id}");
+            // The others are not in every answer.
+            if ["etag", "location", "request-id"].contains(&header) {
+                assert!(told || !described.contains(header), "{status} of {id} has no {header}");
+            }
         }
     }
 
@@ -100,11 +143,18 @@ impl Parameter {
     }
 }
 
+fn answers(document: &Value, operation: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let headers = |response: &Value| resolve(document, response)["headers"].as_object().cloned().unwrap_or_default();
+    let names = |response| headers(response).keys().map(|name| name.to_lowercase()).collect();
+    let responses = operation["responses"].as_object().expect("every operation answers");
+    responses.iter().map(|(status, response)| (status.clone(), names(response))).collect()
+}
+
 fn members(array: &Value) -> impl Iterator<Item = &Value> {
     array.as_array().into_iter().flatten()
 }
 
-fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+pub fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
         Some(reference) => {
             let pointer = reference.strip_prefix('#').expect("all schemas are in this document");

@@ -117,6 +117,7 @@ pub fn examples() -> Vec<Example> {
         nothing("get_notification_preferences"),
         Example::new("replace_notification_preferences", json!({"preferences": []})),
         nothing("list_number_sequences"),
+        nothing("get_number_sequence"),
         Example::new("update_number_sequence", json!({"next_number": 500})),
         nothing("list_events"),
         empty("create_realtime_ticket"),

@@ -1,9 +1,9 @@
 //! No carrier sees or changes anything of another, on any operation of the API document. What the document has and these
 //! tests do not know fails them.
 
-mod document;
-mod examples;
-mod scene;
+pub mod document;
+pub mod examples;
+pub mod scene;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +19,12 @@ use self::scene::{Scene, send};
 use crate::support::{Reply, TestApp};
 
 /// An operation with its examples.
-struct Case {
-    operation: Operation,
-    examples: Vec<Example>,
+pub struct Case {
+    pub operation: Operation,
+    pub examples: Vec<Example>,
 }
 
-fn cases() -> Vec<Case> {
+pub fn cases() -> Vec<Case> {
     let mut known: BTreeMap<&str, Vec<Example>> = BTreeMap::new();
     for example in examples() {
         known.entry(example.operation).or_default().push(example);
@@ -67,7 +67,7 @@ impl Case {
 
     /// Whether its success leaves a scene that others cannot use: something is gone or has moved on, or somebody has
     /// become a driver, which they do once.
-    fn spoils(&self) -> bool {
+    pub fn spoils(&self) -> bool {
         let Operation { id, method, .. } = &self.operation;
         let moves_orders = ["bulk_orders", "create_trip"].contains(&id.as_str());
         let moves = *method == Method::POST && (!self.operation.collections().is_empty() || moves_orders);
@@ -100,7 +100,7 @@ fn replace(body: &mut Value, place: &str, value: &str) {
     }
 }
 
-fn succeeded(reply: &Reply) -> bool {
+pub fn succeeded(reply: &Reply) -> bool {
     reply.status.is_success() && problems(reply).is_none_or(|problems| problems.iter().all(Value::is_null))
 }
 
@@ -202,7 +202,8 @@ async fn lists_filters_and_searches_find_nothing_of_another_carrier() {
     let reads = |case: &Case| case.operation.method == Method::GET && case.operation.collections().is_empty();
     for Case { operation, examples } in cases().into_iter().filter(reads) {
         let get = async |of: &Scene, query: String| {
-            let reply = send(of.owner(), &operation, &operation.path, &query, Value::Null).await;
+            let path = operation.path_with(|collection| of.id(collection));
+            let reply = send(of.owner(), &operation, &path, &query, Value::Null).await;
             assert!(reply.status.is_success(), "{}?{query}: {}", operation.id, reply.text);
             if of.carrier.id == rival.carrier.id {
                 assert_tells_nothing_of(&victim, &reply, &operation.id);
@@ -256,18 +257,7 @@ async fn ids_of_another_carrier_name_nothing_in_any_path_or_body() {
         for example in case.examples.iter().filter(|_| !case.operation.is_open) {
             let mut own = if case.spoils() { Some(Scene::set(&app, &stripe).await) } else { None };
             let rival = own.as_mut().unwrap_or(&mut shared);
-            for operation in example.after {
-                let earlier =
-                    known.iter().find(|case| case.operation.id == *operation).expect("an operation by its name");
-                let reply = rival.send(&earlier.operation, &earlier.examples[0]).await;
-                assert!(succeeded(&reply), "{operation} before {}: {}", example.operation, reply.text);
-            }
-            if case.operation.id == "cancel_execution" {
-                rival.unfinish_execution(&app).await;
-            }
-            if example.body.get("driver_id").is_some() && case.operation.id == "apply_execution" {
-                rival.match_drivers(&app).await;
-            }
+            make_ready(&app, &known, rival, example).await;
             refuses_foreign_paths(&victim, rival, &case.operation, example).await;
             refuses_foreign_members(&victim, rival, &case.operation, example).await;
             // It was the id that was refused: with one's own, the same request succeeds.
@@ -276,6 +266,21 @@ async fn ids_of_another_carrier_name_nothing_in_any_path_or_body() {
         }
     }
     assert_eq!(rows_of(&app, &victim).await, before);
+}
+
+/// Brings the carrier to where the example succeeds.
+pub async fn make_ready(app: &TestApp, known: &[Case], scene: &mut Scene, example: &Example) {
+    for operation in example.after {
+        let earlier = known.iter().find(|case| case.operation.id == *operation).expect("an operation by its name");
+        let reply = scene.send(&earlier.operation, &earlier.examples[0]).await;
+        assert!(succeeded(&reply), "{operation} before {}: {}", example.operation, reply.text);
+    }
+    if example.operation == "cancel_execution" {
+        scene.unfinish_execution(app).await;
+    }
+    if example.body.get("driver_id").is_some() && example.operation == "apply_execution" {
+        scene.match_drivers(app).await;
+    }
 }
 
 /// All ids of the path of another carrier, and each of them beside the others of one's own.

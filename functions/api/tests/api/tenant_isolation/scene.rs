@@ -222,6 +222,20 @@ impl Scene {
 /// Sends a request of this operation, of whatever version is there.
 pub async fn send(client: &Client, operation: &Operation, path: &str, query: &str, body: Value) -> Reply {
     let headers: &[(&str, &str)] = if operation.takes("header", "If-Match") { &[("if-match", "*")] } else { &[] };
+    send_with(client, operation, path, query, headers, body).await
+}
+
+/// Sends it with these headers. The answer must be one of those that the document has.
+pub async fn send_with(
+    client: &Client,
+    operation: &Operation,
+    path: &str,
+    query: &str,
+    headers: &[(&str, &str)],
+    body: Value,
+) -> Reply {
     let body = Some(body).filter(|body| !body.is_null());
-    client.send(operation.method.clone(), &format!("{path}?{query}"), headers, body).await
+    let reply = client.send(operation.method.clone(), &format!("{path}?{query}"), headers, body).await;
+    operation.require_described(&reply);
+    reply
 }

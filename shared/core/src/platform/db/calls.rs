@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
+use super::Entered;
+use crate::base::ids::TenantId;
 use crate::identity::permissions::Action;
 
 /// The columns of `app.count_call`, under names that no table has.
@@ -57,18 +60,39 @@ impl Calls {
     }
 }
 
-/// Where a request's count is kept: it is counted once, however often it enters its tenant.
+/// What is kept of a request once it has entered its tenant: its count, since it is counted once however often it enters,
+/// and who has made it, for the log.
 #[derive(Debug, Clone, Default)]
-pub struct Counted(Arc<OnceLock<Calls>>);
+pub struct Counted {
+    calls: Arc<OnceLock<Calls>>,
+    by: Arc<OnceLock<By>>,
+}
+
+/// Whose request it was.
+#[derive(Debug, Clone, Copy)]
+pub struct By {
+    pub tenant_id: TenantId,
+    /// The user or the API key, as the audit log names it.
+    pub actor_id: Uuid,
+}
 
 impl Counted {
     pub fn get(&self) -> Option<&Calls> {
-        self.0.get()
+        self.calls.get()
+    }
+
+    /// None as long as it has entered no tenant.
+    pub fn by(&self) -> Option<By> {
+        self.by.get().copied()
+    }
+
+    pub(super) fn enter(&self, entered: &Entered) {
+        let _entered_before = self.by.set(By { tenant_id: entered.tenant_id, actor_id: entered.actor_id });
     }
 
     pub(super) fn set(&self, calls: Option<Calls>) {
         if let Some(calls) = calls {
-            let _counted_before = self.0.set(calls);
+            let _counted_before = self.calls.set(calls);
         }
     }
 

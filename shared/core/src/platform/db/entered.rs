@@ -6,8 +6,8 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::Sql;
 use super::error::classify;
+use super::{Counted, Sql};
 use crate::base::error::{Error, Result};
 use crate::base::ids::{TenantId, UserId};
 use crate::identity::actor::Actor;
@@ -37,9 +37,11 @@ pub struct Entered {
 }
 
 impl Entered {
-    pub(super) fn from_first(rows: &[PgRow]) -> Result<Self> {
+    pub(super) fn from_first(rows: &[PgRow], counted: &Counted) -> Result<Self> {
         let row = rows.first().ok_or_else(|| Error::internal("app.enter returned no row"))?;
-        Self::from_row(row).map_err(|e| classify(&e))
+        let entered = Self::from_row(row).map_err(|e| classify(&e))?;
+        counted.enter(&entered);
+        Ok(entered)
     }
 
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {

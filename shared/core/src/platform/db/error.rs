@@ -5,6 +5,9 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::base::error::{Error, PlanLimit};
 
+/// The code of a conflict that passes by itself.
+const BUSY: &str = "busy";
+
 pub fn unavailable() -> Error {
     Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
 }
@@ -25,6 +28,18 @@ pub fn is_disconnect(error: &sqlx::Error) -> bool {
 /// Whether the answer did not come in time.
 pub fn is_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::TimedOut)
+}
+
+/// As a statement that only reads is refused: it changes nothing that another request could be in the way of, but may have
+/// waited for one, such as for the count of its carrier's calls.
+pub fn of_read(error: Error) -> Error {
+    match error {
+        Error::Conflict { code: BUSY, .. } => Error::Unavailable {
+            detail: "another request of your carrier takes long; try again",
+            retry_after_seconds: 1,
+        },
+        error => error,
+    }
 }
 
 /// Turns a refusal into the core's error. Anything not foreseen is internal and told to the log alone.
@@ -74,7 +89,7 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
             Error::invalid("", "a value is too long, out of range or has characters that cannot be stored")
         }
         // lock_not_available (lock_timeout), deadlock_detected, serialization_failure
-        "55P03" | "40P01" | "40001" => Error::conflict("busy", "another request is changing the same thing; try again"),
+        "55P03" | "40P01" | "40001" => Error::conflict(BUSY, "another request is changing the same thing; try again"),
         // query_canceled (statement_timeout), too_many_connections
         "57014" | "53300" => unavailable(),
         code => Error::internal(format!("database error {code}: {}", refusal.message())),

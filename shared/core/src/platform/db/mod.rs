@@ -26,7 +26,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
 
-pub use self::calls::{Calls, Counted};
+pub use self::calls::{By, Calls, Counted};
 pub use self::columns::InOrder;
 use self::connection::{Slot, Source, in_time};
 pub use self::entered::Entered;
@@ -71,7 +71,7 @@ impl Db {
         T: for<'r> FromRow<'r, PgRow>,
     {
         let rows = self.enter_and(actor, action, "r.*", select, |_| {}).await?;
-        let entered = Entered::from_first(&rows)?;
+        let entered = Entered::from_first(&rows, &actor.counted)?;
         entered.grant.require(action)?;
         Ok((entered, decode(&rows)?))
     }
@@ -133,7 +133,7 @@ impl Db {
             sql.push(") x");
         };
         let rows = self.enter_and(actor, action, "r.*, x.aside", select, join).await?;
-        let entered = Entered::from_first(&rows)?;
+        let entered = Entered::from_first(&rows, &actor.counted)?;
         entered.grant.require(action)?;
         let aside = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("aside"));
         Ok((entered, decode(&rows)?, aside.map_err(Error::internal)?))
@@ -180,7 +180,7 @@ impl Db {
         };
         let hash = key.map(|key| key.request_hash.as_str()).unwrap_or_default();
         let rows = self.enter_and(actor, action, tx::WITH_ANSWER, select, join).await?;
-        let entered = Entered::from_first(&rows)?;
+        let entered = Entered::from_first(&rows, &actor.counted)?;
         entered.grant.require(action)?;
         rows.first().map_or(Ok(()), |row| tx::check_answered(row, hash))?;
         let row = decode(&rows)?.into_iter().next().ok_or(Error::NotFound(what))?;
@@ -200,7 +200,7 @@ impl Db {
             build(&mut sql);
             match in_time(sql.build().fetch_all(connection)).await {
                 Ok(rows) => return Ok(rows),
-                Err(e) => slot.after_error(&e, last)?,
+                Err(e) => slot.after_error(&e, last).map_err(error::of_read)?,
             }
         }
         Err(error::unavailable())
@@ -229,8 +229,8 @@ impl Db {
     ) -> Result<Loaded> {
         let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
         let enter = entered::literal(actor, &tenant);
-        let count = actor.counted.next(action).map(|quota| (quota, &actor.counted));
-        let loaded = self.enter(&tx::Opening { prelude: &[], enter, count, key, load }).await?;
+        let (quota, counted) = (actor.counted.next(action), &actor.counted);
+        let loaded = self.enter(&tx::Opening { prelude: &[], enter, quota, counted, key, load }).await?;
         loaded.tx.entered.grant.require(action)?;
         Ok(loaded)
     }
@@ -242,7 +242,7 @@ impl Db {
     /// As [`Db::begin`].
     pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
         let enter = entered::literal(actor, "app.tenant_id()");
-        let opening = tx::Opening { prelude, enter, count: None, key, load: None };
+        let opening = tx::Opening { prelude, enter, quota: None, counted: &actor.counted, key, load: None };
         Ok(self.enter(&opening).await?.tx)
     }
 

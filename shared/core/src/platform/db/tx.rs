@@ -42,9 +42,10 @@ pub struct Opening<'a> {
     pub prelude: &'a [String],
     /// The call of `app.enter`, as `e`.
     pub enter: String,
-    /// The quota that holds for this request, and where its count is kept. Counting is a transaction of its own, so that
+    /// The quota that holds for this request, unless it was counted before. Counting is a transaction of its own, so that
     /// the carrier's other requests do not wait for this one's work.
-    pub count: Option<(&'static str, &'a Counted)>,
+    pub quota: Option<&'static str>,
+    pub counted: &'a Counted,
     pub key: Option<&'a IdempotencyKey>,
     pub load: Option<&'a str>,
 }
@@ -52,7 +53,7 @@ pub struct Opening<'a> {
 impl Opening<'_> {
     pub fn sql(&self) -> String {
         let mut statements = vec!["BEGIN".to_owned()];
-        if let Some((quota, _)) = self.count {
+        if let Some(quota) = self.quota {
             let count = format!(
                 "{}, {} FROM {} CROSS JOIN LATERAL \
                  app.count_call('{quota}', e.month, e.calls_a_month, e.calls_a_second) q",
@@ -77,14 +78,14 @@ impl Tx {
     /// `sets` has the rows of each statement of the opening, in its order.
     pub(super) fn opened(open: Open, sets: Vec<Vec<PgRow>>, opening: &Opening<'_>) -> Result<Loaded> {
         let mut sets = sets.into_iter().skip(1);
-        if let Some((_, counted)) = opening.count {
+        if opening.quota.is_some() {
             let calls = sets.next().unwrap_or_default();
-            counted.set(calls.first().map(Calls::from_row).transpose().map_err(|e| classify(&e))?.flatten());
+            opening.counted.set(calls.first().map(Calls::from_row).transpose().map_err(|e| classify(&e))?.flatten());
             // COMMIT and BEGIN.
             sets.nth(1);
         }
         let mut sets = sets.skip(opening.prelude.len());
-        let entered = Entered::from_first(&sets.next().unwrap_or_default())?;
+        let entered = Entered::from_first(&sets.next().unwrap_or_default(), opening.counted)?;
         if opening.key.is_some() {
             let claim = sets.next().unwrap_or_default();
             check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;

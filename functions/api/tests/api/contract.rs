@@ -1,0 +1,202 @@
+//! What the API document promises of every operation, tried on every operation: what a plan refuses, what a repeated POST
+//! does, what is said of a member that is missing. Answers and their headers are compared with the document whenever an
+//! example is sent, see [`crate::tenant_isolation::scene`].
+
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use carhaul_testkit::StripeServer;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::support::TestApp;
+use crate::tenant_isolation::document::{self, Operation};
+use crate::tenant_isolation::scene::{Scene, send_with};
+use crate::tenant_isolation::{cases, make_ready, succeeded};
+
+/// A plan's limit on these refuses it, and not the limit on calls.
+const LIMITED_OTHERWISE: [&str; 1] = ["accept_invitation"];
+
+#[tokio::test]
+async fn when_the_months_calls_are_used_up_exactly_what_the_document_says_is_refused() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let scene = Scene::set(&app, &stripe).await;
+    let plan = format!("nothing_{}", Uuid::now_v7().simple());
+    app.run(&format!(
+        "INSERT INTO plans (code, name) VALUES ('{plan}', 'Nothing'); \
+         INSERT INTO plan_limits (plan, name, max, per) SELECT '{plan}', name, max, per FROM plan_limits \
+             WHERE plan = 'pro' AND name NOT IN ('api_calls', 'requests'); \
+         INSERT INTO plan_limits (plan, name, max, per) VALUES ('{plan}', 'api_calls', 0, 'month')"
+    ))
+    .await;
+    app.change_plan(&scene.carrier, &plan).await;
+    let (mut refused, mut documented) = (BTreeSet::new(), BTreeSet::new());
+    for case in cases() {
+        for example in &case.examples {
+            let reply = scene.send(&case.operation, example).await;
+            let id = &case.operation.id;
+            assert!(reply.status == 402 || !reply.status.is_server_error(), "{id}: {}", reply.text);
+            if reply.status == 402 {
+                assert_eq!(reply.refused(402, "over_limit")["limit"], "api_calls", "{id}");
+                refused.insert(id.clone());
+            }
+        }
+        if case.operation.answers_with(402) && !LIMITED_OTHERWISE.contains(&case.operation.id.as_str()) {
+            documented.insert(case.operation.id);
+        }
+    }
+    assert_eq!(refused, documented);
+    assert!(refused.len() > 60 && refused.contains("list_orders") && !refused.contains("pick_up_order"));
+}
+
+/// What is shown once is not in the answer that is given again.
+fn without_secrets(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    if let Value::Object(members) = &mut answer {
+        members.retain(|name, _| !["key", "ticket", "token"].contains(&name.as_str()));
+    }
+    answer
+}
+
+#[tokio::test]
+async fn a_post_that_is_repeated_with_its_key_has_one_effect_in_its_carrier() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let known = cases();
+    let (mut shared, mut other) = (Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await);
+    let takes_key = |operation: &Operation| operation.takes("header", "Idempotency-Key");
+    let mut posts = 0;
+    for case in known.iter().filter(|case| case.operation.method == Method::POST) {
+        assert_eq!(takes_key(&case.operation), case.operation.id != "test_skill", "{}", case.operation.id);
+        for (n, example) in case.examples.iter().enumerate().filter(|(_, example)| example.succeeds) {
+            if !takes_key(&case.operation) {
+                continue;
+            }
+            posts += 1;
+            let mut own = if case.spoils() {
+                Some((Scene::set(&app, &stripe).await, Scene::set(&app, &stripe).await))
+            } else {
+                None
+            };
+            let (scene, rival) = own.as_mut().map_or((&mut shared, &mut other), |(one, two)| (one, two));
+            let id = &case.operation.id;
+            let key = format!("{id}-{n}");
+            let headers = [("idempotency-key", key.as_str())];
+            for carrier in [&mut *scene, &mut *rival] {
+                make_ready(&app, &known, carrier, example).await;
+                let path = case.operation.path_with(|of| carrier.id(of));
+                let body = carrier.fill(&example.body, |of| carrier.id(of));
+                let send = async |query: &str, body: &Value| {
+                    send_with(carrier.owner(), &case.operation, &path, query, &headers, body.clone()).await
+                };
+                let first = send("", &body).await;
+                assert!(succeeded(&first), "{id}: {} {}", first.status, first.text);
+                assert!(!first.headers.contains_key("idempotency-replayed"), "{id}: another carrier's key is its own");
+                let again = send("", &body).await;
+                assert_eq!(again.status, first.status, "{id}: {}", again.text);
+                assert_eq!(without_secrets(&again.json), without_secrets(&first.json), "{id}");
+                assert_eq!(again.headers["idempotency-replayed"], "true", "{id}");
+                for header in ["etag", "location"] {
+                    assert_eq!(again.headers.get(header), first.headers.get(header), "{id}: {header}");
+                }
+                let mut others = vec![("again", body.clone())];
+                let another = carrier.fill(&example.body, |of| carrier.id(of));
+                others.extend((another != body).then_some(("", another)));
+                for (query, another) in others {
+                    assert_eq!(send(query, &another).await.invalid_fields(), ["Idempotency-Key"], "{id}");
+                }
+            }
+        }
+    }
+    assert!(posts > 35, "{posts}");
+}
+
+#[tokio::test]
+async fn a_member_that_is_missing_is_named_wherever_it_is_required() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let document = carhaul_api::openapi::document();
+    let mut tried = 0;
+    for case in cases().iter().filter(|case| case.operation.body.is_object()) {
+        let operation = &case.operation;
+        let path = operation.path_with(|_| Uuid::now_v7().to_string());
+        for Lack { body, pointer } in lacks(&document, &operation.body) {
+            let headers: &[(&str, &str)] =
+                if operation.takes("header", "If-Match") { &[("if-match", "*")] } else { &[] };
+            let reply = owner.send(operation.method.clone(), &path, headers, Some(body.clone())).await;
+            let detail = reply.json["detail"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(reply.invalid_fields(), [pointer.as_str()], "{}: {body}", operation.id);
+            assert!(detail.starts_with(&pointer), "{}: {detail}", operation.id);
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried}");
+}
+
+/// A body from which one required member was taken, and where it was.
+struct Lack {
+    body: Value,
+    pointer: String,
+}
+
+fn lacks(document: &Value, schema: &Value) -> Vec<Lack> {
+    let schema = document::resolve(document, schema);
+    if let Some(parts) = schema["oneOf"].as_array() {
+        return parts.iter().flat_map(|part| lacks(document, part)).collect();
+    }
+    if schema["items"].is_object() {
+        let of_item = |lack: Lack| Lack { body: json!([lack.body]), pointer: format!("/0{}", lack.pointer) };
+        return lacks(document, &schema["items"]).into_iter().map(of_item).collect();
+    }
+    let whole = sample(document, schema);
+    let mut found = Vec::new();
+    for name in required(schema) {
+        let mut body = whole.clone();
+        body.as_object_mut().expect("what has required members is an object").remove(name);
+        found.push(Lack { body, pointer: format!("/{name}") });
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        found.extend(lacks(document, member).into_iter().map(|lack| {
+            let mut body = whole.clone();
+            body[name] = lack.body;
+            Lack { body, pointer: format!("/{name}{}", lack.pointer) }
+        }));
+    }
+    found
+}
+
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The least that fits a schema.
+fn sample(document: &Value, schema: &Value) -> Value {
+    let schema = document::resolve(document, schema);
+    if let Some(given) = schema.get("const").or(schema.pointer("/enum/0")) {
+        return given.clone();
+    }
+    if schema["properties"].is_object() {
+        let member = |name: &str| (name.to_owned(), sample(document, &schema["properties"][name]));
+        return Value::Object(required(schema).map(member).collect::<Map<_, _>>());
+    }
+    if let Some(example) = schema.get("example").or(schema.pointer("/examples/0")) {
+        return example.clone();
+    }
+    if let Some(parts) = schema["oneOf"].as_array() {
+        return parts.first().map_or(Value::Null, |part| sample(document, part));
+    }
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (_, Some("uuid")) => json!(Uuid::now_v7()),
+        (_, Some("date-time")) => json!("2030-03-09T09:00:00Z"),
+        (_, Some("date")) => json!("2030-03-09"),
+        (Some("integer"), _) => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        (Some("boolean"), _) => json!(true),
+        (Some("array"), _) => json!([sample(document, &schema["items"])]),
+        (Some("object"), _) => json!({}),
+        _ => {
+            let least = schema["minLength"].as_u64().and_then(|least| usize::try_from(least).ok());
+            json!("x".repeat(least.unwrap_or(1)))
+        }
+    }
+}
