@@ -155,7 +155,7 @@ fn arrive(trip: &mut Trip, moves: &mut Moves, id: TripStopId, at: DateTime<Utc>)
         return Err(Error::Conflict {
             code: "illegal_move",
             detail: "the stop was reached already".to_owned(),
-            allowed: if stop.departed_at.is_none() { vec!["depart".to_owned()] } else { Vec::new() },
+            allowed: Some(if stop.departed_at.is_none() { vec!["depart".to_owned()] } else { Vec::new() }),
         });
     }
     stop.arrived_at = Some(at);
@@ -171,7 +171,7 @@ fn depart(trip: &mut Trip, id: TripStopId, at: DateTime<Utc>) -> Result<()> {
     require_under_way(status)?;
     let refused = |detail: &str, allowed: &[&str]| {
         let allowed = allowed.iter().map(|move_| (*move_).to_owned()).collect();
-        Err(Error::Conflict { code: "illegal_move", detail: detail.to_owned(), allowed })
+        Err(Error::Conflict { code: "illegal_move", detail: detail.to_owned(), allowed: Some(allowed) })
     };
     match stop.arrived_at {
         None => refused("the stop was not reached yet", &["arrive"]),

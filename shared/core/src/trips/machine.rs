@@ -31,7 +31,7 @@ pub fn illegal(from: TripStatus, what: &str) -> Error {
     Error::Conflict {
         code: "illegal_move",
         detail: format!("{what} that is {}", from.as_str().replace('_', " ")),
-        allowed: from.next().iter().map(|next| next.as_str().to_owned()).collect(),
+        allowed: Some(from.next().iter().map(|next| next.as_str().to_owned()).collect()),
     }
 }
 
