@@ -25,7 +25,8 @@ pub struct Search {
 
 impl Search {
     /// Writes the WITH clause of a SELECT: `found` has the orders with the rarest of the words, or null when all are common.
-    /// A driver has few orders, which are looked through as they are.
+    /// A driver has few orders, which are looked through as they are. The LIMIT for each customer keeps the planner from
+    /// joining all orders to the customers at once.
     pub fn push(sql: &mut Sql, words: &[Prefix]) -> Self {
         let mut search = Self { ranges: Vec::new() };
         for word in words {
@@ -38,9 +39,10 @@ impl Search {
             sql.push("SELECT ARRAY(SELECT s.order_id FROM order_search_terms s WHERE s.tenant_id = e.tenant_id");
             let range = written(sql, |sql| word.push_condition(sql.push(" AND "), "s.term"));
             sql.push(format_args!(
-                " UNION ALL SELECT o.id FROM customer_search_terms s JOIN orders o ON o.tenant_id = e.tenant_id \
-                 AND o.customer_id = s.customer_id WHERE s.tenant_id = e.tenant_id{range} LIMIT {}) AS ids",
-                COMMON + 1
+                " UNION ALL SELECT o.id FROM customer_search_terms s CROSS JOIN LATERAL (SELECT o.id FROM orders o \
+                 WHERE o.tenant_id = e.tenant_id AND o.customer_id = s.customer_id LIMIT {most}) o \
+                 WHERE s.tenant_id = e.tenant_id{range} LIMIT {most}) AS ids",
+                most = COMMON + 1
             ));
             search.ranges.push(range);
         }

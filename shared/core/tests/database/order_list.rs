@@ -87,7 +87,7 @@ async fn parts() -> Vec<Part> {
         part("truck", quoted(truck), move |f| f.truck = Some(TruckId(truck))),
         part("trip", quoted(trip), move |f| f.trip = Some(trip)),
         part("dispatcher", quoted(dispatcher), move |f| f.dispatcher = Some(UserId(dispatcher))),
-        part("customer", quoted(customer), move |f| f.customer = vec![CustomerId(customer)]),
+        part("one customer", quoted(customer), move |f| f.customer = vec![CustomerId(customer)]),
         part("customers", several(customers), move |f| f.customer = customers.map(CustomerId).to_vec()),
         part("pickup state", vec!["'S7'".into()], |f| f.pickup = place("state", "S7")),
         part("pickup city", vec!["'city 7'".into()], |f| f.pickup = place("city", "city 7")),
@@ -110,8 +110,8 @@ const PAIRS: [(&str, &str); 16] = [
     ("status", "pickup state"),
     ("statuses", "pickup days"),
     ("delivered", "billing"),
-    ("delivered", "customer"),
-    ("customer", "delivery days"),
+    ("delivered", "one customer"),
+    ("one customer", "delivery days"),
     ("late", "dispatcher"),
     ("on hold", "tag"),
     ("customer vin", "statuses"),
@@ -183,9 +183,11 @@ fn entry_of_key(carrier: &Carrier) -> String {
     format!("'api_key', NULL, '{}', '{}', NULL", carrier.subject, carrier.id)
 }
 
-/// Of 20 000 orders. A rare word is looked up and its orders fetched (2000 and 2000 at most); a common one is asked of each
-/// order that is walked past.
+/// Of 20 000 orders, 14 000 of them live.
 const BOUND: Touched = Touched { rows: 6000, buffers: 16_000 };
+/// With words. A rare one is looked up and its orders fetched (2000 and 2000 at most); a common one is asked of each order that
+/// is walked past. For each word the customers that have it (all 2000 have the commonest) are read twice, index and rows.
+const BOUND_OF_SEARCH: Touched = Touched { rows: 12_000, ..BOUND };
 
 #[tokio::test]
 async fn whatever_is_asked_together_and_in_whatever_order_touches_a_bounded_number_of_rows() {
@@ -216,7 +218,8 @@ async fn whatever_is_asked_together_and_in_whatever_order_touches_a_bounded_numb
             for mode in PLANS {
                 let plan = explain(&mut api, mode, &sql, &entry_of_key(carrier), &arguments).await;
                 let Touched { rows, buffers } = touched(&plan);
-                if rows > BOUND.rows || buffers > BOUND.buffers {
+                let bound = if filter.q.is_some() { BOUND_OF_SEARCH } else { BOUND };
+                if rows > bound.rows || buffers > bound.buffers {
                     found.push(format!("{name}, {sort:?}, {mode}: {rows} rows, {buffers} buffers"));
                 }
             }
