@@ -255,10 +255,14 @@ async fn while_a_provider_hangs_for_one_carrier_requests_are_answered_as_soon_an
     let mut workers = Vec::new();
     for _ in 0..WORKERS {
         workers.push(Worker {
-            runner: Runner { db: role("carhaul_ai").await, vault: vault(), clock: clock.clone() },
+            runner: Runner {
+                db: role("carhaul_ai").await,
+                vault: vault(),
+                nudges: queue(&aws, "realtime"),
+                clock: clock.clone(),
+            },
             queue: queue(&aws, "ai"),
             dead_letters: queue(&aws, "ai-dead-letters"),
-            nudges: queue(&aws, "realtime"),
             environment: "local",
         });
     }

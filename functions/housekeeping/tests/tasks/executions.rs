@@ -68,10 +68,9 @@ impl World {
         };
         let vault = Vault::new(Providers::new(providers, clock.clone()), Envelope::new("none"), clock.clone());
         let worker = Worker {
-            runner: Runner { db: database.seen_by("carhaul_ai").await, vault, clock },
+            runner: Runner { db: database.seen_by("carhaul_ai").await, vault, nudges: server.queue().await, clock },
             queue: server.queue().await,
             dead_letters: server.queue().await,
-            nudges: server.queue().await,
             environment: "local",
         };
         let housekeeping = database.seen_by(ROLE).await;
