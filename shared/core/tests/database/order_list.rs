@@ -12,6 +12,7 @@ use carhaul_core::lookups::tags::TagId;
 use carhaul_core::orders::list::{self, Filter, PlaceAndTime, Sort, View};
 use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
 use carhaul_core::platform::db::{Counted, Db};
+use carhaul_core::trips::TripId;
 use carhaul_core::trucks::TruckId;
 use carhaul_testkit::{Database, TripCounter};
 use serde_json::Value;
@@ -85,7 +86,7 @@ async fn parts() -> Vec<Part> {
         part("driver", quoted(driver), move |f| f.driver = vec![DriverId(driver)]),
         part("drivers", several(drivers), move |f| f.driver = drivers.map(DriverId).to_vec()),
         part("truck", quoted(truck), move |f| f.truck = Some(TruckId(truck))),
-        part("trip", quoted(trip), move |f| f.trip = Some(trip)),
+        part("trip", quoted(trip), move |f| f.trip = Some(TripId(trip))),
         part("dispatcher", quoted(dispatcher), move |f| f.dispatcher = Some(UserId(dispatcher))),
         part("one customer", quoted(customer), move |f| f.customer = vec![CustomerId(customer)]),
         part("customers", several(customers), move |f| f.customer = customers.map(CustomerId).to_vec()),

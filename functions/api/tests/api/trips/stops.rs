@@ -5,7 +5,7 @@ use super::{Scene, create, path, plan};
 use crate::support::id;
 
 fn named(trip: &Value) -> Vec<Value> {
-    trip["stops"].as_array().unwrap().iter().map(|stop| json!({"id": id(stop)})).collect()
+    trip["stops"].as_array().expect("a trip has stops").iter().map(|stop| json!({"id": id(stop)})).collect()
 }
 
 #[tokio::test]
