@@ -93,10 +93,12 @@ def redeploy(stack):
 
 
 def url(stack):
+    _require_running(stack)
     say(stack.url)
 
 
 def db_url(stack):
+    _require_running(stack)
     say(postgres.direct_url(stack))
 
 
@@ -113,8 +115,10 @@ def psql(stack, *arguments):
 
 def logs(stack, minutes="15"):
     """The functions' logs, oldest first, then where to see the servers' own."""
+    if not minutes.isascii() or not minutes.isdigit() or not 1 <= int(minutes) <= 525_600:
+        raise Problem(f"MINUTES is a whole number of minutes, and `{minutes}` is none.")
     _require_running(stack)
-    lines = ministack.function_logs(stack, float(minutes))
+    lines = ministack.function_logs(stack, int(minutes))
     say("".join(lines) + f"# {len(lines)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
 
 
@@ -188,20 +192,32 @@ COMMANDS = {
 def main(name, *arguments):
     # As ^C does: the context managers then clean up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    stack = from_environment()
+    try:
+        stack = from_environment()
+    except Problem as problem:
+        return _failed(problem)
     try:
         COMMANDS[name](stack, *arguments)
     except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        if problem.__cause__:
-            trace = stack.logs / "error.log"
-            trace.write_text("".join(traceback.format_exception(problem)))
-            print(f"       (the trace is in {trace})", file=sys.stderr)
-        return 1
+        return _failed(problem, stack)
     except KeyboardInterrupt:
         print("\ninterrupted; what this run started has been stopped", file=sys.stderr)
         return 130
+    except Exception as unforeseen:
+        problem = Problem(f"`make {name}` failed: {unforeseen}")
+        problem.__cause__ = unforeseen
+        return _failed(problem, stack)
     return 0
+
+
+def _failed(problem, stack=None):
+    print(f"error: {problem}", file=sys.stderr)
+    if problem.__cause__:
+        stack.prepare()
+        trace = stack.logs / "error.log"
+        trace.write_text("".join(traceback.format_exception(problem)))
+        print(f"       (the trace is in {trace})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
