@@ -23,7 +23,8 @@ def up(stack):
     begun = time.monotonic()
     steps = Steps(STEPS, done=1)
     with services.exclusive(stack), services.all_or_nothing(stack) as daemons:
-        if not stripe.choose(stack, deploy.chosen(os.environ.get("PARAMS"))):
+        chosen = deploy.chosen(stack, os.environ.get("PARAMS"))
+        if not stripe.choose(stack, chosen):
             stripe.stop(daemons)
         services.require_ports(stack, daemons)
         stack.remember()
@@ -34,7 +35,7 @@ def up(stack):
         with steps.step(f"MiniStack, the local AWS, on port {stack.ports['gateway']}"):
             ministack.start(stack, daemons)
         with ministack.logs_kept(stack):
-            _deploy(stack, steps)
+            _deploy(stack, steps, chosen)
             with steps.step(f"A stand-in of Stripe on port {stack.ports['stripe']}, and prices"):
                 if stripe.used(stack):
                     stripe.start(stack, daemons)
@@ -60,7 +61,7 @@ def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
     with services.exclusive(stack):
         services.stop(Daemons(stack))
-        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "tmp", "ports.json"):
+        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "tmp", "ports.json", "params.json"):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     say(f"Stopped, and deleted the data in {stack.state}.")
@@ -87,9 +88,13 @@ def redeploy(stack):
     steps = Steps(3)
     _require_running(stack)
     with services.exclusive(stack):
+        before, chosen = deploy.remembered_choice(stack), deploy.chosen(stack, os.environ.get("PARAMS"))
+        # What they name, `make up` starts or fills.
+        if moved := [name for name in ("OidcIssuer", "StripeApiBase") if chosen.get(name) != before.get(name)]:
+            raise Problem(f"PARAMS change {', '.join(moved)}, which `make deploy` cannot: run `make up` with them.")
         with steps.step("Building the functions"):
             bundle.build(stack)
-        _deploy(stack, steps)
+        _deploy(stack, steps, chosen)
 
 
 def url(stack):
@@ -122,10 +127,11 @@ def logs(stack, minutes="15"):
     say("".join(lines) + f"# {len(lines)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
 
 
-def _deploy(stack, steps):
+def _deploy(stack, steps, chosen):
     with steps.step("Deploying template.yaml"):
         template, digest = bundle.assemble(stack)
-        deploy.deploy(stack, template, digest, deploy.parameters(stack, os.environ.get("PARAMS")))
+        deploy.deploy(stack, template, digest, deploy.parameters(stack, chosen))
+        deploy.remember(stack, chosen)
     with steps.step("Migrating the database"):
         answer = deploy.migrate(stack)
         note(f"schema version {answer['version']}, {len(answer['applied'])} migrations applied now")
