@@ -20,7 +20,7 @@ SECONDS ?= 2
 # To stop what was never started is no mistake.
 if_installed = test -x $(VENV_PYTHON) || { echo "$(1)"; exit 0; }; $(2)
 
-.PHONY: audit bench openapi help installed up down deploy prices token url db-url psql logs test test-db test-db-down clean
+.PHONY: audit bench openapi help installed up down deploy prices token invoke-files url db-url psql logs test test-db test-db-down clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -48,10 +48,16 @@ prices: installed ## Load a price list (FILE=local/prices.json)
 token: installed ## Print a token (USER=owner|admin|dispatch|accountant|driver|rival|newcomer)
 	@$(STACK) token $(DEMO_USER)
 
+invoke-files: installed ## Write what `sam local invoke` needs to run a function against this stack
+	@$(STACK) invoke-files
+
 url: installed ## Print the base URL of the API
 	@$(STACK) url
 
-db-url: installed ## Print the URL of the database (superuser, without the pooler)
+db-invoke-files: installed ## Write what `sam local invoke` needs to run a function against this stack
+	@$(STACK) invoke-files
+
+url: installed ## Print the URL of the database (superuser, without the pooler)
 	@$(STACK) db-url
 
 psql: installed ## Open the database

@@ -135,6 +135,13 @@ def outputs(stack):
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
+def resources(stack):
+    """What the template's resources are called here, by their names there."""
+    cloudformation = ministack.client(stack, "cloudformation")
+    found = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
+
+
 def describe(stack):
     try:
         return ministack.client(stack, "cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]

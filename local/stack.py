@@ -10,10 +10,10 @@ import time
 import traceback
 from pathlib import Path
 
-from local import bundle, deploy, ministack, pooler, postgres, seed, services, stripe, users
+from local import bundle, deploy, invoke, ministack, pooler, postgres, seed, services, stripe, users
 from local.console import Problem, Steps, note, say
 from local.processes import Daemons
-from local.settings import from_environment
+from local.settings import VENV, from_environment
 
 # Step one, the tools, has run before this program could (local/tools.py).
 STEPS = 9
@@ -61,7 +61,7 @@ def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
     with services.exclusive(stack):
         services.stop(Daemons(stack))
-        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "tmp", "ports.json", "params.json"):
+        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "invoke", "tmp", "ports.json", "params.json"):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     say(f"Stopped, and deleted the data in {stack.state}.")
@@ -125,6 +125,17 @@ def logs(stack, minutes="15"):
     _require_running(stack)
     lines = ministack.function_logs(stack, int(minutes))
     say("".join(lines) + f"# {len(lines)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
+
+
+def invoke_files(stack):
+    """For `sam local invoke`; says how."""
+    _require_running(stack)
+    template, variables = invoke.write(stack)
+    say(
+        f"Wrote {template} and {variables}. For example:\n\n"
+        f"  {VENV}/bin/sam local invoke ApiFunction --template {template} --env-vars {variables} \\\n"
+        "    --docker-network host --event events/api-health.json"
+    )
 
 
 def _deploy(stack, steps, chosen):
@@ -191,7 +202,7 @@ def _billing_hint(stack):
 
 COMMANDS = {
     "up": up, "down": down, "clean": clean, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
-    "prices": prices,
+    "prices": prices, "invoke-files": invoke_files,
 }
 
 

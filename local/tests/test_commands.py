@@ -18,7 +18,7 @@ from local.console import Problem
 from local.processes import Daemons, free_port, port_open, port_variable
 from local.settings import HOST, ROOT, Stack
 
-NEED_A_STACK = ["token", "url", "db-url", "psql", "logs", "prices"]
+NEED_A_STACK = ["token", "url", "db-url", "psql", "logs", "prices", "invoke-files"]
 
 
 @pytest.fixture
