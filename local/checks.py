@@ -80,7 +80,7 @@ def gateway():
         ministack.start(stack, daemons)
         with ministack.logs_kept(stack, always=True):
             built, digest = bundle.assemble(stack)
-            deploy.deploy(stack, built, digest, deploy.parameters(stack, None))
+            deploy.deploy(stack, built, digest, deploy.parameters(stack, {}))
             deploy.migrate(stack)
             deploy.require_healthy(stack)
             stripe.choose(stack, {})

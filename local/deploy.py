@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local import bundle, ministack, postgres, stripe
 from local.console import Problem, note, run_logged
-from local.settings import HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV
+from local.settings import HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV, remembered
 
 SAMCONFIG = ROOT / "samconfig.toml"
 # A tag on the deployed stack says what it was made of: it is lost exactly when the deployment is.
@@ -21,7 +21,7 @@ FINGERPRINT = "bundle"
 EVENT = re.compile(r"^(CREATE|UPDATE|DELETE)_\w+\s+(AWS::\S+)\s+(\S+)")
 
 
-def parameters(stack, overrides):
+def parameters(stack, chosen):
     """samconfig.toml's parameters for `local`, with this stack's ports, and what the user asked for (PARAMS) on top."""
     configured = tomllib.loads(SAMCONFIG.read_text())["local"]["deploy"]["parameters"]["parameter_overrides"]
     ours = {
@@ -39,15 +39,41 @@ def parameters(stack, overrides):
     }
     # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
     ours = {name: str(value) for name, value in ours.items()}
-    return bundle.parameters() | _pairs(configured) | ours | chosen(overrides)
+    return bundle.parameters() | _pairs(configured) | ours | chosen
 
 
-def chosen(overrides):
-    """What the user asked for, checked before the long steps: the local CloudFormation ignores what it does not know."""
-    pairs = _pairs(overrides)
+def chosen(stack, overrides):
+    """What the user asks for with PARAMS; without (None) what they asked for last, until an empty PARAMS forgets it.
+
+    Checked before the long steps: the local CloudFormation ignores what it does not know.
+    """
+    if overrides is None:
+        pairs = remembered_choice(stack)
+        if pairs:
+            note(f"PARAMS as before, for {', '.join(pairs)} (`PARAMS=` forgets them)")
+    else:
+        pairs = _pairs(overrides)
     if unknown := set(pairs) - set(bundle.parameters()):
         raise Problem(f"template.yaml has no parameter {', '.join(sorted(unknown))}; it has {', '.join(bundle.parameters())}.")
     return pairs
+
+
+def remembered_choice(stack):
+    return remembered(_chosen_file(stack))
+
+
+def remember(stack, chosen):
+    """For later commands, once they have worked."""
+    file = _chosen_file(stack)
+    file.unlink(missing_ok=True)
+    if chosen:
+        # There may be a password among them.
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(chosen))
+
+
+def _chosen_file(stack):
+    return stack.state / "params.json"
 
 
 def deploy(stack, template, digest, values):
@@ -107,6 +133,13 @@ def outputs(stack):
     if not found:
         raise Problem("Nothing is deployed here: run `make up` first.")
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def resources(stack):
+    """What the template's resources are called here, by their names there."""
+    cloudformation = ministack.client(stack, "cloudformation")
+    found = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in found}
 
 
 def describe(stack):

@@ -64,7 +64,10 @@ def prepare(stack):
 
 
 def password(stack):
-    return (stack.state / "postgres-password").read_text()
+    try:
+        return (stack.state / "postgres-password").read_text()
+    except FileNotFoundError:
+        raise Problem("There is no database yet: run `make up` first.") from None
 
 
 def direct_url(stack, database=None):

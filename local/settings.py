@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from local.console import Problem
+
 ROOT = Path(__file__).resolve().parent.parent
 # Tools are shared by all stacks of this checkout; everything else lives in a stack's own state folder.
 TOOLS = ROOT / ".local"
@@ -60,12 +62,28 @@ class Stack:
         (self.state / "ports.json").write_text(json.dumps(self.ports))
 
     def remembered_ports(self):
-        file = self.state / "ports.json"
-        return json.loads(file.read_text()) if file.exists() else {}
+        return remembered(self.state / "ports.json")
+
+
+def remembered(file):
+    """What an earlier command wrote there, or nothing."""
+    try:
+        return json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise Problem(f"{file} is damaged: delete it, and give `make up` again what you had given it.") from None
 
 
 def from_environment():
     stack = Stack(state=Path(os.environ.get("CARHAUL_STATE") or TOOLS).resolve())
     ports = stack.ports | stack.remembered_ports()
-    ports = {name: int(os.environ.get(port_variable(name), port)) for name, port in ports.items()}
-    return replace(stack, ports=ports, pool_size=int(os.environ.get("CARHAUL_POOL_SIZE", "20")))
+    ports = {name: _number(port_variable(name), port, most=65535) for name, port in ports.items()}
+    return replace(stack, ports=ports, pool_size=_number("CARHAUL_POOL_SIZE", 20, most=200))
+
+
+def _number(variable, default, most):
+    text = os.environ.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+        raise Problem(f"{variable} is a number from 1 to {most}, and `{text}` is none.")
+    return int(text)

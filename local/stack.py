@@ -10,10 +10,10 @@ import time
 import traceback
 from pathlib import Path
 
-from local import bundle, deploy, ministack, pooler, postgres, seed, services, stripe, users
+from local import bundle, deploy, invoke, ministack, pooler, postgres, seed, services, stripe, users
 from local.console import Problem, Steps, note, say
 from local.processes import Daemons
-from local.settings import from_environment
+from local.settings import VENV, from_environment
 
 # Step one, the tools, has run before this program could (local/tools.py).
 STEPS = 9
@@ -23,7 +23,8 @@ def up(stack):
     begun = time.monotonic()
     steps = Steps(STEPS, done=1)
     with services.exclusive(stack), services.all_or_nothing(stack) as daemons:
-        if not stripe.choose(stack, deploy.chosen(os.environ.get("PARAMS"))):
+        chosen = deploy.chosen(stack, os.environ.get("PARAMS"))
+        if not stripe.choose(stack, chosen):
             stripe.stop(daemons)
         services.require_ports(stack, daemons)
         stack.remember()
@@ -34,7 +35,7 @@ def up(stack):
         with steps.step(f"MiniStack, the local AWS, on port {stack.ports['gateway']}"):
             ministack.start(stack, daemons)
         with ministack.logs_kept(stack):
-            _deploy(stack, steps)
+            _deploy(stack, steps, chosen)
             with steps.step(f"A stand-in of Stripe on port {stack.ports['stripe']}, and prices"):
                 if stripe.used(stack):
                     stripe.start(stack, daemons)
@@ -60,7 +61,7 @@ def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
     with services.exclusive(stack):
         services.stop(Daemons(stack))
-        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "tmp", "ports.json"):
+        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "invoke", "tmp", "ports.json", "params.json"):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     say(f"Stopped, and deleted the data in {stack.state}.")
@@ -87,16 +88,22 @@ def redeploy(stack):
     steps = Steps(3)
     _require_running(stack)
     with services.exclusive(stack):
+        before, chosen = deploy.remembered_choice(stack), deploy.chosen(stack, os.environ.get("PARAMS"))
+        # What they name, `make up` starts or fills.
+        if moved := [name for name in ("OidcIssuer", "StripeApiBase") if chosen.get(name) != before.get(name)]:
+            raise Problem(f"PARAMS change {', '.join(moved)}, which `make deploy` cannot: run `make up` with them.")
         with steps.step("Building the functions"):
             bundle.build(stack)
-        _deploy(stack, steps)
+        _deploy(stack, steps, chosen)
 
 
 def url(stack):
+    _require_running(stack)
     say(stack.url)
 
 
 def db_url(stack):
+    _require_running(stack)
     say(postgres.direct_url(stack))
 
 
@@ -113,15 +120,29 @@ def psql(stack, *arguments):
 
 def logs(stack, minutes="15"):
     """The functions' logs, oldest first, then where to see the servers' own."""
+    if not minutes.isascii() or not minutes.isdigit() or not 1 <= int(minutes) <= 525_600:
+        raise Problem(f"MINUTES is a whole number of minutes, and `{minutes}` is none.")
     _require_running(stack)
-    lines = ministack.function_logs(stack, float(minutes))
+    lines = ministack.function_logs(stack, int(minutes))
     say("".join(lines) + f"# {len(lines)} lines of the last {minutes} minutes (MINUTES=60 for more). Servers: {stack.logs}/*.log")
 
 
-def _deploy(stack, steps):
+def invoke_files(stack):
+    """For `sam local invoke`; says how."""
+    _require_running(stack)
+    template, variables = invoke.write(stack)
+    say(
+        f"Wrote {template} and {variables}. For example:\n\n"
+        f"  {VENV}/bin/sam local invoke ApiFunction --template {template} --env-vars {variables} \\\n"
+        "    --docker-network host --event events/api-health.json"
+    )
+
+
+def _deploy(stack, steps, chosen):
     with steps.step("Deploying template.yaml"):
         template, digest = bundle.assemble(stack)
-        deploy.deploy(stack, template, digest, deploy.parameters(stack, os.environ.get("PARAMS")))
+        deploy.deploy(stack, template, digest, deploy.parameters(stack, chosen))
+        deploy.remember(stack, chosen)
     with steps.step("Migrating the database"):
         answer = deploy.migrate(stack)
         note(f"schema version {answer['version']}, {len(answer['applied'])} migrations applied now")
@@ -181,27 +202,39 @@ def _billing_hint(stack):
 
 COMMANDS = {
     "up": up, "down": down, "clean": clean, "deploy": redeploy, "url": url, "db-url": db_url, "token": token, "psql": psql, "logs": logs,
-    "prices": prices,
+    "prices": prices, "invoke-files": invoke_files,
 }
 
 
 def main(name, *arguments):
     # As ^C does: the context managers then clean up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    stack = from_environment()
+    try:
+        stack = from_environment()
+    except Problem as problem:
+        return _failed(problem)
     try:
         COMMANDS[name](stack, *arguments)
     except Problem as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        if problem.__cause__:
-            trace = stack.logs / "error.log"
-            trace.write_text("".join(traceback.format_exception(problem)))
-            print(f"       (the trace is in {trace})", file=sys.stderr)
-        return 1
+        return _failed(problem, stack)
     except KeyboardInterrupt:
         print("\ninterrupted; what this run started has been stopped", file=sys.stderr)
         return 130
+    except Exception as unforeseen:
+        problem = Problem(f"`make {name}` failed: {unforeseen}")
+        problem.__cause__ = unforeseen
+        return _failed(problem, stack)
     return 0
+
+
+def _failed(problem, stack=None):
+    print(f"error: {problem}", file=sys.stderr)
+    if problem.__cause__:
+        stack.prepare()
+        trace = stack.logs / "error.log"
+        trace.write_text("".join(traceback.format_exception(problem)))
+        print(f"       (the trace is in {trace})", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from local import pgbouncer
-from local.console import Problem, cargo_progress, note, run_logged, say
+from local.console import Problem, cargo_progress, note, run_logged
 from local.settings import ROOT, TOOLS, VENV
 
 PYTHON = (3, 11)
@@ -131,7 +131,7 @@ if __name__ == "__main__":
         ensure(build="--no-build" not in sys.argv)
         note(f"Rust, Python, Postgres, PgBouncer and MiniStack are there ({time.monotonic() - begun:.1f} s)")
     except Problem as problem:
-        say(f"error: {problem}")
+        print(f"error: {problem}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

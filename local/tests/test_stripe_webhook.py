@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import requests
 import stripe
 from billing import Carrier, Stripe, an_event, connect, eventually, sign
 
@@ -87,6 +88,16 @@ def test_the_bytes_count_also_when_the_gateway_sends_them_in_base64(stack, accou
         assert invoke_in_base64(stack, sent.encode(), header)["statusCode"] == expected
     eventually(carrier.plan, "pro")
     assert told(database, carrier) == [("customer.subscription.created", "applied")]
+
+
+def test_a_refused_delivery_is_counted_and_a_strangers_request_is_not(stack, account):
+    refused = lambda: sum('"StripeEventsRefused":1' in line for line in ministack.function_logs(stack, 60))
+    before, body = refused(), json.dumps(an_event("cus_of_nobody"))
+    assert requests.post(f"{stack.url}/webhooks/stripe", data=body, timeout=30).status_code == 400
+    assert account.deliver(body, header=sign(body, "whsec_of_another_endpoint")).status_code == 400
+    eventually(refused, before + 1)
+    assert account.deliver(body).status_code == 200
+    assert refused() == before + 1
 
 
 def test_what_stripe_has_not_signed_now_is_refused_and_changes_nothing(account, database, carrier):

@@ -75,10 +75,23 @@ pub fn service(app: App) -> Router {
 /// Verifies before it reads. Whatever is signed and an event is stored and answered with 200, also if nobody here knows its
 /// type or its customer: Stripe could not do better by sending it again.
 async fn receive(State(app): State<App>, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+    let signature = headers.get("stripe-signature");
+    let taken = take(&app, signature.and_then(|value| value.to_str().ok()).unwrap_or_default(), body).await;
+    if let Err(Failure::Refused(refusal)) = &taken
+        && refusal.problem.status < 500
+        && signature.is_some()
+    {
+        // What Stripe sends is refused only if something is wrong here, as a signing secret of another endpoint, and Stripe
+        // alone would know of it. What shows no signature is a stranger's, and no news.
+        telemetry::count(&app.clock, &[("Environment", app.mode.environment)], "StripeEventsRefused", 1);
+    }
+    taken
+}
+
+async fn take(app: &App, signature: &str, body: Body) -> Result<Response, Failure> {
     let too_large = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB");
     let body = to_bytes(body, MAX_BODY).await.map_err(too_large)?;
-    let header = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    app.signing.verify(header, &body).await?;
+    app.signing.verify(signature, &body).await?;
 
     let event = Event::parse(&body).map_err(|error| Refusal::malformed(error.to_string()))?;
     let not_json = |_| Refusal::malformed("the body is not JSON");
@@ -90,7 +103,7 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Body) -> Resu
     }
     let recorded = inbox::record(&app.db, &event, &stored, app.mode.livemode).await?;
     if recorded.waiting {
-        hand_on(&app, &event).await;
+        hand_on(app, &event).await;
     }
     tracing::info!(
         event_id = event.id,

@@ -13,7 +13,7 @@ use http::{HeaderMap, header};
 use uuid::Uuid;
 
 use crate::envelope::RequestId;
-use crate::problem::Failure;
+use crate::problem::{Failure, Refusal};
 
 /// A caller with a valid credential. In a wrapper of its own, since both the trait and the actor come from elsewhere.
 pub struct Caller(pub Actor);
@@ -52,13 +52,11 @@ where
     }
 }
 
-async fn authenticate(parts: &Parts, verifier: &TokenVerifier) -> Result<Actor> {
-    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        Error::Unauthenticated("send the header Authorization: Bearer with a token or an API key".into())
-    })?;
+async fn authenticate(parts: &Parts, verifier: &TokenVerifier) -> Result<Actor, Failure> {
+    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(Refusal::no_credential)?;
     let credential = header.to_str().map_or(Err(BearerError::NotBearer), Credential::parse);
     let credential = match credential.map_err(|e| Error::Unauthenticated(e.to_string().into()))? {
-        Credential::Jwt(token) => Verified::User(verifier.verify(&token).await?),
+        Credential::Jwt(token) => Verified::User(verifier.verify(&token).await.map_err(Error::from)?),
         Credential::ApiKey(key) => Verified::ApiKey { hash: key.hash() },
     };
     let request_id = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |id| id.0);

@@ -10,6 +10,7 @@ const EXPOSED: &[&str] = &[
     "location",
     "request-id",
     "retry-after",
+    "www-authenticate",
     "idempotency-replayed",
     "ratelimit-policy",
     "ratelimit-limit",

@@ -1,5 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457): the only place that maps the core's errors to status codes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
@@ -73,6 +74,18 @@ impl Refusal {
         self
     }
 
+    /// Nothing was shown that could be wrong, so the challenge names no error (RFC 6750, section 3.1): a client signs in and
+    /// does not try to refresh.
+    pub fn no_credential() -> Self {
+        Self::unauthenticated("send the header Authorization: Bearer with a token or an API key".into(), "Bearer")
+    }
+
+    fn unauthenticated(detail: Cow<'static, str>, challenge: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed")
+            .detail(detail)
+            .header(header::WWW_AUTHENTICATE, challenge)
+    }
+
     fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.problem.more.insert(member.to_owned(), value.into());
         self
@@ -129,9 +142,7 @@ fn refuse(error: Error) -> Refusal {
         Error::Unauthenticated(detail) => {
             let challenge =
                 format!("Bearer error=\"invalid_token\", error_description=\"{}\"", detail.replace(['"', '\\'], "'"));
-            Refusal::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed")
-                .detail(detail)
-                .header(header::WWW_AUTHENTICATE, &challenge)
+            Refusal::unauthenticated(detail, &challenge)
         }
         Error::Forbidden(detail) => {
             Refusal::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this").detail(detail)

@@ -18,7 +18,7 @@ async fn a_configured_origin_may_call_and_read_what_it_needs() {
     let owner = app.carrier().await.owner;
     let reply = owner.send(Method::GET, "/v1/tenant", &[("origin", ORIGIN)], None).await;
     assert_eq!(allowed(&reply), Some(ORIGIN));
-    for name in ["etag", "location", "request-id", "retry-after", "idempotency-replayed"] {
+    for name in ["etag", "location", "request-id", "retry-after", "www-authenticate", "idempotency-replayed"] {
         assert!(lists(&reply, header::ACCESS_CONTROL_EXPOSE_HEADERS, name), "{name}");
     }
     assert!(lists(&reply, header::VARY, "origin"));
