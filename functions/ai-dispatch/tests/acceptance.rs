@@ -151,7 +151,7 @@ impl Carrier {
         let api = role("carhaul_api").await;
         let key = json!({"provider": "anthropic", "key": ModelServer::KEY});
         let key = serde_json::from_value(key).expect("a key");
-        let prepared = provider_keys::prepare(&api, &owner, vault, key).await.expect("it is taken");
+        let prepared = provider_keys::prepare(&api, &owner, None, vault, key).await.expect("it is taken");
         let mut tx = api.begin(&owner, Action::ProviderKeysManage, None).await.expect("an owner may");
         provider_keys::create(&mut tx, prepared).await.expect("the first key");
         let answer = StoredAnswer { status: 201, headers: json!({}), body: String::new() };

@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(from.next().first().copied(), way.get(n + 1).copied(), "{from:?}");
             assert_eq!(from.next().contains(&Cancelled), n < 2, "{from:?}");
         }
-        assert_eq!(Ready.next().contains(&Planning), true);
+        assert!(Ready.next().contains(&Planning));
         assert!(Cancelled.next().is_empty());
     }
 

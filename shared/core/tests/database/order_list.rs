@@ -1,6 +1,7 @@
 //! The dispatch list at a carrier with many orders: whatever is asked together, in whatever order, what Postgres touches for
 //! a page has a bound, and what it finds is right on each of the ways to it.
 
+use carhaul_core::base::clock::Clock;
 use carhaul_core::base::day::Day;
 use carhaul_core::base::ids::{TenantId, UserId};
 use carhaul_core::customers::CustomerId;
@@ -264,7 +265,7 @@ async fn driver() -> (Carrier, Actor) {
         email: None,
         email_verified: false,
         name: None,
-        expires_at: chrono::Utc::now() + chrono::TimeDelta::hours(1),
+        expires_at: Clock::system().now() + chrono::TimeDelta::hours(1),
     };
     let actor = Actor {
         credential: Verified::User(token),
