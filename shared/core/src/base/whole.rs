@@ -46,6 +46,14 @@ impl<const MIN: i32, const MAX: i32> Visitor<'_> for Reader<MIN, MAX> {
         number.map(Whole).ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
     }
 
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        self.visit_i64(i64::MAX)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+        self.visit_i64(i64::MAX)
+    }
+
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
     }
