@@ -134,6 +134,22 @@ async fn a_member_that_is_missing_is_named_wherever_it_is_required() {
     assert!(tried > 50, "{tried}");
 }
 
+#[tokio::test]
+async fn what_is_refused_unread_says_what_to_send_instead() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let path = "/v1/customers";
+    let method = owner.send(Method::PUT, path, &[], None).await;
+    let allowed = method.headers["allow"].to_str().expect("methods are ASCII").to_owned();
+    assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+    assert!(method.refused(405, "method_not_allowed")["detail"].is_string());
+    let large = json!({"type": "broker", "name": "x".repeat(1024 * 1024)});
+    assert!(owner.post(path, large).await.refused(413, "too_large")["detail"].is_string());
+    let text = owner.send(Method::POST, path, &[("content-type", "text/plain")], Some(json!({}))).await;
+    let detail = text.refused(415, "unsupported_media_type")["detail"].clone();
+    assert_eq!(detail, "send it with Content-Type: application/json");
+}
+
 /// A body from which one required member was taken, and where it was.
 struct Lack {
     body: Value,

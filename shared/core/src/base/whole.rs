@@ -46,6 +46,10 @@ impl<const MIN: i32, const MAX: i32> Visitor<'_> for Reader<MIN, MAX> {
         number.map(Whole).ok_or_else(|| E::custom(format!("must be a whole number from {MIN} to {MAX}")))
     }
 
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+        self.visit_i64(i64::MAX)
+    }
+
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
     }
@@ -79,9 +83,10 @@ mod tests {
         for good in [json!(1), json!(12)] {
             assert!(serde_json::from_value::<Whole<1, 12>>(good).is_ok());
         }
-        for bad in [json!(0), json!(13), json!(1.5), json!("1"), json!(9_999_999_999_i64)] {
-            let refusal = serde_json::from_value::<Whole<1, 12>>(bad).unwrap_err();
-            assert_eq!(refusal.to_string(), "must be a whole number from 1 to 12");
+        let refusal = |bad| serde_json::from_value::<Whole<1, 12>>(bad).unwrap_err().to_string();
+        for bad in [json!(0), json!(13), json!(1.5), json!(9_999_999_999_i64)] {
+            assert_eq!(refusal(bad), "must be a whole number from 1 to 12");
         }
+        assert_eq!(refusal(json!("1")), "invalid type: string \"1\", expected a whole number from 1 to 12");
     }
 }
