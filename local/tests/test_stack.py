@@ -30,8 +30,9 @@ def test_a_demo_users_token_is_accepted(client):
 @contextmanager
 def tokens_that_last_a_second(cognito, client):
     """Cognito's own least is five minutes; the local one is content with less."""
-    settings = {name: cognito.describe_user_pool_client(**client)["UserPoolClient"][name]
-                for name in ("IdTokenValidity", "AccessTokenValidity", "RefreshTokenValidity", "TokenValidityUnits", "ExplicitAuthFlows")}
+    kept = ("IdTokenValidity", "AccessTokenValidity", "RefreshTokenValidity", "TokenValidityUnits", "ExplicitAuthFlows")
+    now = cognito.describe_user_pool_client(**client)["UserPoolClient"]
+    settings = {name: now[name] for name in kept}
     short = {"IdTokenValidity": 1, "TokenValidityUnits": settings["TokenValidityUnits"] | {"IdToken": "seconds"}}
     cognito.update_user_pool_client(**client, **settings | short)
     try:
