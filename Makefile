@@ -54,10 +54,7 @@ invoke-files: installed ## Write what `sam local invoke` needs to run a function
 url: installed ## Print the base URL of the API
 	@$(STACK) url
 
-db-invoke-files: installed ## Write what `sam local invoke` needs to run a function against this stack
-	@$(STACK) invoke-files
-
-url: installed ## Print the URL of the database (superuser, without the pooler)
+db-url: installed ## Print the URL of the database (superuser, without the pooler)
 	@$(STACK) db-url
 
 psql: installed ## Open the database

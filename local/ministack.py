@@ -83,12 +83,12 @@ def client(stack, service, **options):
     )
 
 
-def function_logs(stack, minutes):
+def function_logs(stack, minutes, groups="/aws/lambda/"):
     """What the functions logged, oldest first, a line each."""
     logs = client(stack, "logs")
     since = int((time.time() - 60 * minutes) * 1000)
     events = []
-    for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
+    for group in logs.describe_log_groups(logGroupNamePrefix=groups)["logGroups"]:
         name = group["logGroupName"]
         for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=since):
             events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in page["events"]]

@@ -61,7 +61,9 @@ def clean(stack):
     """Forgets all data. The tools in `.local/` are nobody's data."""
     with services.exclusive(stack):
         services.stop(Daemons(stack))
-        for name in ("postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "invoke", "tmp", "ports.json", "params.json"):
+        for name in (
+            "postgres", "postgres-password", "pooler", "ministack", "stripe", "bundle", "invoke", "tmp", "ports.json", "params.json",
+        ):
             path = stack.state / name
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     say(f"Stopped, and deleted the data in {stack.state}.")

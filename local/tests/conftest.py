@@ -7,6 +7,31 @@ from local import postgres, seed, users
 from local.settings import from_environment
 
 
+TOKENS_ISSUED = set()
+
+
+def pytest_configure():
+    """Keeps every token that the local Cognito gives out in this run, for the search of the logs."""
+    sign_in = users._sign_in
+
+    def kept(*arguments):
+        token = sign_in(*arguments)
+        TOKENS_ISSUED.add(token)
+        return token
+
+    users._sign_in = kept
+
+
+def pytest_collection_modifyitems(items):
+    """The search of the logs is last: it is about what all the others have done."""
+    items.sort(key=lambda item: item.path.name == "test_secrets.py")
+
+
+@pytest.fixture(scope="session")
+def tokens_issued():
+    return TOKENS_ISSUED
+
+
 @pytest.fixture(scope="session")
 def stack():
     return from_environment()
