@@ -68,6 +68,7 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExecutionProgress)]
 pub struct Progress {
+    /// The attempt that writes it, from 1.
     pub attempt: i32,
     /// 2: the first answer did not fit, and this one is written in its place.
     pub draft: i32,

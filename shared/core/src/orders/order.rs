@@ -145,6 +145,7 @@ pub struct DriverSummary {
     pub phone: Option<String>,
 }
 
+/// The trip of an order.
 #[derive(Debug, Clone, Serialize, serde::Deserialize, ToSchema)]
 pub struct TripSummary {
     pub id: TripId,

@@ -17,6 +17,7 @@ use crate::orders::machine::{self, Moves as OrderMoves};
 use crate::orders::{Order, OrderId, OrderStatus};
 use crate::platform::db::Tx;
 
+/// Orders that are put on a trip.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TripOrders {

@@ -18,6 +18,7 @@ use crate::orders::{Order, OrderId, Stop};
 
 crate::id!(TripStopId);
 
+/// A place where the driver of a trip stops.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TripStop {
     pub id: TripStopId,
@@ -53,8 +54,10 @@ pub struct TripStop {
     /// When the driver is expected.
     #[schema(required)]
     pub eta_at: Option<DateTime<Utc>>,
+    /// When the driver came.
     #[schema(required)]
     pub arrived_at: Option<DateTime<Utc>>,
+    /// When the driver left.
     #[schema(required)]
     pub departed_at: Option<DateTime<Utc>>,
     /// The local day: of the arrival, else when it is expected, else when the window opens.

@@ -11,17 +11,19 @@ use uuid::Uuid;
 use super::stops::{self, TripStop};
 use super::{TripStatus, TripStopId};
 use crate::base::error::{Error, Result};
+use crate::base::page::{self, Limit, Page};
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts};
-use crate::platform::db::Db;
+use crate::platform::db::{Db, Sql};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
 crate::id!(TripId);
 
+/// A truck's way with its driver, its orders and its stops.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Trip {
     pub id: TripId,
@@ -78,18 +80,27 @@ pub struct Trip {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TripOrder {
     pub id: OrderId,
+    /// Counts from 1 in each carrier.
     pub number: i64,
     #[schema(required)]
     pub reference: Option<String>,
     pub status: OrderStatus,
+    /// Nothing moves it while this is true.
     pub on_hold: bool,
     pub transport_type: TransportType,
+    /// City of the pickup.
     pub pickup_city: String,
+    /// State of the pickup.
     pub pickup_state: String,
+    /// Local day of the pickup.
     pub pickup_date: NaiveDate,
+    /// City of the delivery.
     pub delivery_city: String,
+    /// State of the delivery.
     pub delivery_state: String,
+    /// Local day of the delivery.
     pub delivery_date: NaiveDate,
+    /// How many vehicles are on it, and how far they are.
     pub vehicle_counts: VehicleCounts,
 }
 
@@ -212,9 +223,11 @@ pub struct TripHistoryEntry {
     /// Null when it was created.
     #[schema(required)]
     pub from_status: Option<TripStatus>,
+    /// The state that it went to.
     pub to_status: TripStatus,
     /// When it happened, as told by who recorded it.
     pub at: DateTime<Utc>,
+    /// When that was recorded.
     pub recorded_at: DateTime<Utc>,
     /// The member or API key.
     #[schema(required)]
@@ -226,20 +239,37 @@ pub struct TripHistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
-/// More than any trip sees in its life, however often it is made ready and reopened.
-const MAX_HISTORY: i64 = 1000;
-
 /// Reads the moves of a trip, oldest first.
-pub async fn history(db: &Db, actor: &Actor, id: TripId) -> Result<Vec<TripHistoryEntry>> {
-    let (_, entries) = db
-        .read(actor, Action::TripsRead, |sql| {
-            sql.push(
-                "SELECT h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id \
-                 FROM trip_history h WHERE h.tenant_id = e.tenant_id AND h.trip_id = ",
-            );
-            sql.push_bind(id).push(" ORDER BY h.id LIMIT ").push_bind(MAX_HISTORY);
-        })
-        .await?;
-    // Every trip has at least the entry of its creation.
-    if entries.is_empty() { Err(Error::NotFound("trip")) } else { Ok(entries) }
+///
+/// # Errors
+/// [`Error::NotFound`]; those of [`Db::read_with`].
+pub async fn history(
+    db: &Db,
+    actor: &Actor,
+    id: TripId,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<TripHistoryEntry>> {
+    let after: Option<Uuid> = page::decode(cursor)?;
+    let select = |sql: &mut Sql| {
+        sql.push(
+            "SELECT h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id \
+             FROM trip_history h WHERE h.tenant_id = e.tenant_id AND h.trip_id = ",
+        );
+        sql.push_bind(id);
+        if let Some(after) = after {
+            sql.push(" AND h.id > ").push_bind(after);
+        }
+        sql.push(" ORDER BY h.id LIMIT ").push(limit.fetch());
+    };
+    let exists = |sql: &mut Sql| {
+        sql.push("SELECT EXISTS (SELECT FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ");
+        sql.push_bind(id).push(") AS aside");
+    };
+    let (_, entries, exists) = db.read_with(actor, Action::TripsRead, select, exists).await?;
+    if exists {
+        Ok(Page::from_rows(entries, limit, |entry: &TripHistoryEntry| entry.id))
+    } else {
+        Err(Error::NotFound("trip"))
+    }
 }

@@ -27,7 +27,9 @@ pub struct ListQuery {
     #[serde(default)]
     driver: Vec<DriverId>,
     truck: Option<TruckId>,
+    /// With this trailer.
     trailer: Option<TrailerId>,
+    /// With this number.
     number: Option<i64>,
     /// First local day on which it starts.
     start_date_from: Option<Day>,
