@@ -102,11 +102,9 @@ async fn cancelling_needs_a_reason_and_makes_the_orders_new_again() {
     let order = scene.order().await;
     let trip = scene.trip(&[&order]).await;
     let cancel = path(&trip, "/cancel");
-    assert_eq!(scene.owner().post(&cancel, json!({})).await.invalid_fields(), [""]);
-    assert_eq!(
-        scene.owner().post(&cancel, json!({"reason_id": Uuid::now_v7()})).await.invalid_fields(),
-        ["/reason_id"]
-    );
+    for reason in [json!({}), json!({"reason_id": Uuid::now_v7()})] {
+        assert_eq!(scene.owner().post(&cancel, reason).await.invalid_fields(), ["/reason_id"]);
+    }
     assert_eq!(scene.order_now(&order).await["status"], "assigned", "nothing of it stays");
     let body = json!({"reason_id": scene.cancel_reason().await, "note": "truck broke down"});
     let cancelled = scene.owner().post(&cancel, body.clone()).await.expect(200);
