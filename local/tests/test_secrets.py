@@ -58,8 +58,8 @@ def issued(stack, token, tokens_issued):
     secrets.append(("the invitation", invitation))
     secrets.append(("the ticket", carrier.send("POST", "/v1/realtime/tickets", json={}, expect=201)["ticket"]))
     provider_key = f"sk-{uuid.uuid4().hex}-scan"
-    with models.provider(provider_key) as (url, _):
-        body = {"provider": "openai_compatible", "key": provider_key, "base_url": url}
+    with models.provider(provider_key) as provider:
+        body = {"provider": "openai_compatible", "key": provider_key, "base_url": provider.url}
         carrier.send("POST", "/v1/provider-keys", json=body, expect=201)
     secrets.append(("the provider key", provider_key))
 

@@ -158,7 +158,8 @@ fn touched(plan: &Value) -> Touched {
     fn rows(node: &Value) -> u64 {
         let number = |key: &str| node[key].as_f64().unwrap_or_default();
         let below: u64 = node["Plans"].as_array().into_iter().flatten().map(rows).sum();
-        if node["Index Name"].is_null() && node["Relation Name"].is_null() {
+        // The entries of a bitmap lie side by side: their pages count, and the rows that are fetched by them.
+        if node["Relation Name"].is_null() {
             return below;
         }
         let each = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
