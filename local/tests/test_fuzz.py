@@ -137,24 +137,26 @@ def narrowed(document, tenant, known, provider):
 
 def requested(document):
     """The schemas that only requests have."""
-    schemas = document["components"]["schemas"]
+    components = document["components"]
     operations = [operation for item in document["paths"].values() for operation in item.values()]
     requests_, answers = set(), set()
-    collect([operation.get("requestBody") for operation in operations], schemas, requests_)
-    collect([operation["responses"] for operation in operations], schemas, answers)
-    return {name for name in requests_ - answers if "properties" in schemas[name]}
+    collect([operation.get("requestBody") for operation in operations], components, requests_)
+    collect([operation["responses"] for operation in operations], components, answers)
+    return {name for kind, name in requests_ - answers if kind == "schemas" and "properties" in components[kind][name]}
 
 
-def collect(part, schemas, found):
+def collect(part, components, found):
+    """Adds all components that it names, and those that they name, as kind and name."""
     if isinstance(part, list):
         for item in part:
-            collect(item, schemas, found)
+            collect(item, components, found)
     elif isinstance(part, dict):
-        name = str(part.get("$ref", "")).rpartition("/")[2]
-        if name and name not in found:
-            found.add(name)
-            collect(schemas[name], schemas, found)
-        collect(list(part.values()), schemas, found)
+        if "$ref" in part:
+            kind, name = part["$ref"].removeprefix("#/components/").split("/")
+            if (kind, name) not in found:
+                found.add((kind, name))
+                collect(components[kind][name], components, found)
+        collect(list(part.values()), components, found)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

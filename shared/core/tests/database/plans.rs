@@ -245,14 +245,14 @@ async fn every_filter_of_the_order_list_finds_its_index() {
         order_list(
             "pickup date",
             Filter { pickup: days("2025-11-01", "2025-11-02"), ..none() },
-            &["'2025-11-01'", "'2025-11-02'"],
+            &["current_date - 400", "current_date - 399"],
             "pickup_date",
         )
         .await,
         order_list(
             "delivery date",
             Filter { delivery: days("2025-11-01", "2025-11-02"), ..none() },
-            &["'2025-11-01'", "'2025-11-02'"],
+            &["current_date - 400", "current_date - 399"],
             "delivery_date",
         )
         .await,
@@ -296,12 +296,12 @@ async fn every_sort_of_the_order_list_walks_an_index_from_any_page() {
         ("newest first", Sort::NewestFirst, "", "orders_live"),
         ("number", Sort::Number, "7000", "orders_live_number"),
         ("number descending", Sort::NumberDescending, "7000", "orders_live_number"),
-        ("pickup date", Sort::PickupDate, "'2025-11-01'", "orders_pickup_date"),
-        ("pickup date descending", Sort::PickupDateDescending, "'2025-11-01'", "orders_pickup_date"),
-        ("delivery date", Sort::DeliveryDate, "'2025-11-01'", "orders_delivery_date"),
-        ("delivery date descending", Sort::DeliveryDateDescending, "'2025-11-01'", "orders_delivery_date"),
-        ("least recently updated", Sort::LeastRecentlyUpdated, "'2025-11-01'", "orders_updated_at"),
-        ("recently updated", Sort::RecentlyUpdated, "'2025-11-01'", "orders_updated_at"),
+        ("pickup date", Sort::PickupDate, "current_date - 400", "orders_pickup_date"),
+        ("pickup date descending", Sort::PickupDateDescending, "current_date - 400", "orders_pickup_date"),
+        ("delivery date", Sort::DeliveryDate, "current_date - 400", "orders_delivery_date"),
+        ("delivery date descending", Sort::DeliveryDateDescending, "current_date - 400", "orders_delivery_date"),
+        ("least recently updated", Sort::LeastRecentlyUpdated, "now() - interval '400 days'", "orders_updated_at"),
+        ("recently updated", Sort::RecentlyUpdated, "now() - interval '30 days'", "orders_updated_at"),
     ] {
         let first = View { sort, ..View::default() };
         let database = Database::get().await;
@@ -345,7 +345,7 @@ async fn every_filter_of_the_trip_list_finds_its_index() {
     let driver_filter = trips::Filter { driver: vec![carhaul_core::drivers::DriverId(driver)], ..none() };
     let truck_filter = trips::Filter { truck: Some(carhaul_core::trucks::TruckId(truck)), ..none() };
     let trailer_filter = trips::Filter { trailer: Some(carhaul_core::trailers::TrailerId(trailer)), ..none() };
-    let (first, last) = ("'2025-11-01'", "'2025-11-02'");
+    let (first, last) = ("current_date - 400", "current_date - 399");
     all_are_well(vec![
         trip_list("no filter", none(), &[], "trips_pkey").await,
         trip_list("status", planning, &[], "status =").await,
@@ -382,12 +382,12 @@ async fn every_sort_of_the_trip_list_walks_an_index_from_any_page() {
         ("oldest first", Sort::OldestFirst, "", "trips_pkey"),
         ("number", Sort::Number, "700", "trips_number"),
         ("number descending", Sort::NumberDescending, "9000", "trips_number"),
-        ("start date", Sort::StartDate, "'2025-11-01'", "trips_start_date"),
-        ("start date descending", Sort::StartDateDescending, "'2025-11-01'", "trips_start_date"),
-        ("end date", Sort::EndDate, "'2025-11-01'", "trips_end_date"),
-        ("end date descending", Sort::EndDateDescending, "'2025-11-01'", "trips_end_date"),
-        ("least recently updated", Sort::LeastRecentlyUpdated, "'2025-11-01'", "trips_updated_at"),
-        ("recently updated", Sort::RecentlyUpdated, "'2025-11-01'", "trips_updated_at"),
+        ("start date", Sort::StartDate, "current_date - 400", "trips_start_date"),
+        ("start date descending", Sort::StartDateDescending, "current_date - 400", "trips_start_date"),
+        ("end date", Sort::EndDate, "current_date - 400", "trips_end_date"),
+        ("end date descending", Sort::EndDateDescending, "current_date - 400", "trips_end_date"),
+        ("least recently updated", Sort::LeastRecentlyUpdated, "now() - interval '400 days'", "trips_updated_at"),
+        ("recently updated", Sort::RecentlyUpdated, "now() - interval '30 days'", "trips_updated_at"),
     ] {
         let first = trips::View { sort, ..trips::View::default() };
         let db = Db::with_options(Database::get().await.options("carhaul_api"));
