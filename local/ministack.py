@@ -90,9 +90,21 @@ def function_logs(stack, minutes, groups="/aws/lambda/"):
     events = []
     for group in logs.describe_log_groups(logGroupNamePrefix=groups)["logGroups"]:
         name = group["logGroupName"]
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name, startTime=since):
-            events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in page["events"]]
+        events += [(event["timestamp"], name.rpartition("/")[2], event["message"].rstrip()) for event in _events(logs, name, since)]
     return [f"{function}: {message}\n" for _, function, message in sorted(events)]
+
+
+def _events(logs, group, since):
+    """All of a group: the local answer ends after ten thousand, the oldest, and does not say that there are more."""
+    most, events = 10_000, []
+    while True:
+        page = logs.filter_log_events(logGroupName=group, startTime=since, limit=most)["events"]
+        events += page
+        if len(page) < most:
+            return events
+        # Others of the last millisecond may not have been in it.
+        since = max(page[-1]["timestamp"], since + 1)
+        events = [event for event in events if event["timestamp"] < since]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -96,6 +97,21 @@ def test_the_scan_finds_what_it_looks_for(logged, issued):
     # What was asked for is in the log, so that its absence says something: the routes of the credentials above.
     for route in ("/v1/api-keys", "/v1/invitations/accept", "/v1/realtime/tickets", "/v1/provider-keys", "/webhooks/stripe"):
         assert any(f'"{route}"' in line for line in logged), route
+
+
+def test_a_log_longer_than_one_answer_is_read_to_its_end(stack):
+    logs, group = ministack.client(stack, "logs"), f"/long/{uuid.uuid4().hex}"
+    logs.create_log_group(logGroupName=group)
+    try:
+        logs.create_log_stream(logGroupName=group, logStreamName="one")
+        now = int(time.time() * 1000)
+        lines = [{"timestamp": now + place // 3, "message": f"line {place}"} for place in range(20_050)]
+        for begin in range(0, len(lines), 5_000):
+            logs.put_log_events(logGroupName=group, logStreamName="one", logEvents=lines[begin:begin + 5_000])
+        read = ministack.function_logs(stack, 60, groups=group)
+        assert sorted(read) == sorted(f"{group.rpartition('/')[2]}: {line['message']}\n" for line in lines)
+    finally:
+        logs.delete_log_group(logGroupName=group)
 
 
 @pytest.mark.parametrize("kind", FORMS)
