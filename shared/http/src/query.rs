@@ -1,5 +1,5 @@
-//! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`. One without a value
-//! is refused: a filter that a client means and fails to fill in must not list everything.
+//! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`; `include` also takes them
+//! with commas. One without a value is refused: a filter that a client means and fails to fill in must not list everything.
 
 use axum::extract::FromRequestParts;
 use carhaul_core::base::error::Error;
@@ -12,6 +12,8 @@ pub struct Query<T>(pub T);
 
 /// What is left of a search when its field is empty.
 const MAY_BE_EMPTY: &str = "q";
+/// Its values are words of ours: none has a comma.
+const COMMAS_DIVIDE: &str = "include";
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
@@ -19,14 +21,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let query = parts.uri.query().unwrap_or_default();
         let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
-        if let Some((name, _)) = pairs.into_iter().find(|(name, value)| value.is_empty() && name != MAY_BE_EMPTY) {
-            return Err(Error::invalid(name, "must not be empty; leave it out instead").into());
+        let pairs: Vec<(&str, &str)> = pairs.iter().flat_map(|(name, value)| divided(name, value)).collect();
+        if let Some((name, _)) = pairs.iter().find(|(name, value)| value.is_empty() && *name != MAY_BE_EMPTY) {
+            return Err(Error::invalid(*name, "must not be empty; leave it out instead").into());
         }
+        let query = serde_html_form::to_string(&pairs).map_err(Error::internal)?;
         let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
         serde_path_to_error::deserialize(pairs)
             .map(Self)
             .map_err(|e| Error::invalid(e.path().to_string(), e.into_inner().to_string()).into())
     }
+}
+
+fn divided<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let most = if name == COMMAS_DIVIDE { usize::MAX } else { 1 };
+    value.splitn(most, ',').map(move |value| (name, value))
 }
 
 /// A path parameter that is an id: anything else names nothing.

@@ -206,6 +206,10 @@ async fn includes_and_tab_counts_come_on_request() {
     assert_eq!(bare.get("counts"), None);
     let full = "include=vehicles&include=tags&include=customer&include=driver&include=counts";
     let full = scene.owner().get(&format!("/v1/orders?{full}&sort=number")).await.expect(200);
+    for comma in [",", "%2C"] {
+        let same = ["vehicles", "tags", "customer", "driver", "counts"].join(comma);
+        assert_eq!(scene.owner().get(&format!("/v1/orders?include={same}&sort=number")).await.expect(200), full);
+    }
     assert_eq!(full["data"][4]["driver"]["name"], "Sam Reyes");
     assert_eq!(full["data"][0].get("driver"), None);
     assert_eq!(full["data"][0]["customer"]["name"], "Lakeside Auto Brokers");
@@ -238,6 +242,9 @@ async fn bad_queries_name_their_parameter() {
         ("pickup_date_from=yesterday", "pickup_date_from"),
         ("sort=price", "sort"),
         ("include=everything", "include[0]"),
+        ("include=vehicles,everything", "include[1]"),
+        ("include=vehicles,", "include"),
+        ("status=new,assigned", "status[0]"),
         ("limit=201", "limit"),
         ("pickup_city=%00", "pickup_city"),
     ] {
