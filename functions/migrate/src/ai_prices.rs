@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carhaul_core::base::moment::Moment;
 use carhaul_core::base::money::Cost;
+use carhaul_core::base::words::Word;
 use carhaul_core::providers::ProviderName;
 use serde::Deserialize;
 use serde_json::Value;
@@ -27,13 +28,8 @@ pub struct AiPrice {
 }
 
 impl AiPrice {
-    fn key(&self) -> (&'static str, &str, Moment) {
-        let provider = match self.provider {
-            ProviderName::Anthropic => "anthropic",
-            ProviderName::Gemini => "gemini",
-            ProviderName::OpenaiCompatible => "openai_compatible",
-        };
-        (provider, &self.model, self.valid_from)
+    fn key(&self) -> (String, &str, Moment) {
+        (Word(&self.provider).to_string(), &self.model, self.valid_from)
     }
 
     fn name(&self) -> String {

@@ -3,22 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::postgres::PgHasArrayType;
 use sqlx::types::Json;
-use sqlx::{Encode, Postgres, Type};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 pub use super::order::Include;
 use super::order::{IS_LATE, Order};
 use super::ways::{Each, Search};
 use super::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
 use crate::base::day::Day;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::ids::UserId;
-use crate::base::page::{self, Limit, Page};
+use crate::base::page::{Limit, Page};
 use crate::base::text::Text;
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
@@ -26,6 +22,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
+use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
 use crate::platform::db::{Db, Sql};
 use crate::platform::search;
 use crate::trips::TripId;
@@ -94,21 +91,7 @@ pub enum Sort {
     RecentlyUpdated,
 }
 
-/// Where the list goes on: the sort, the value of its column and the id of the last row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Cursor(Sort, Key, Uuid);
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Key {
-    /// The id is the order of creation.
-    Id,
-    Number(i64),
-    Date(NaiveDate),
-    Time(DateTime<Utc>),
-}
-
-impl Sort {
-    /// The column beside the id, and whether it descends.
+impl list::Sort for Sort {
     fn column(self) -> (Option<&'static str>, bool) {
         match self {
             Self::NewestFirst => (None, true),
@@ -123,7 +106,9 @@ impl Sort {
             Self::RecentlyUpdated => (Some("t.updated_at"), true),
         }
     }
+}
 
+impl Sort {
     fn key(self, order: &Order) -> Key {
         match self {
             Self::NewestFirst | Self::OldestFirst => Key::Id,
@@ -132,30 +117,6 @@ impl Sort {
             Self::DeliveryDate | Self::DeliveryDateDescending => Key::Date(order.delivery.date),
             Self::LeastRecentlyUpdated | Self::RecentlyUpdated => Key::Time(order.updated_at),
         }
-    }
-
-    fn push_after(self, sql: &mut Sql, Cursor(_, key, id): &Cursor) {
-        let (column, descending) = self.column();
-        let operator = if descending { " < " } else { " > " };
-        let Some(column) = column else {
-            sql.push(" AND t.id").push(operator).push_bind(*id);
-            return;
-        };
-        sql.push(" AND (").push(column).push(", t.id)").push(operator).push("(");
-        match key {
-            Key::Number(number) => sql.push_bind(*number),
-            Key::Date(date) => sql.push_bind(*date),
-            Key::Time(time) => sql.push_bind(*time),
-            Key::Id => sql.push("NULL"),
-        };
-        sql.push(", ").push_bind(*id).push(")");
-    }
-
-    fn order(self) -> String {
-        let (column, descending) = self.column();
-        let direction = if descending { " DESC" } else { "" };
-        let first = column.map(|column| format!("{column}{direction}, ")).unwrap_or_default();
-        format!(" ORDER BY {first}t.id{direction}")
     }
 }
 
@@ -187,10 +148,7 @@ pub struct View {
 /// # Errors
 /// [`Error::Invalid`] for a cursor of another list; those of [`Db::read`].
 pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Result<OrderList> {
-    let cursor: Option<Cursor> = page::decode(view.cursor.as_deref())?;
-    if cursor.as_ref().is_some_and(|cursor| cursor.0 != view.sort) {
-        return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
-    }
+    let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
     let words = search::words(filter.q.as_deref());
     let page = |sql: &mut Sql| {
         let search = Search::push(sql, &words);
@@ -200,7 +158,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
             push_words(sql, "t.status", filter.status.iter().map(|status| status.as_str()));
             filter.push(sql);
             if let Some(cursor) = &cursor {
-                view.sort.push_after(sql, cursor);
+                cursor.push(sql);
             }
         });
         sql.push(") t").push(in_order);
@@ -226,33 +184,6 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
     let orders = orders.into_iter().map(|order: Order| order.shown_to(&entered)).collect();
     let page = Page::from_rows(orders, view.limit, |order: &Order| Cursor(view.sort, view.sort.key(order), order.id.0));
     Ok(OrderList { page, counts })
-}
-
-/// `= $1` for one value, so that an index also gives the order; `= ANY ($1)` for several.
-pub(crate) fn push_any<T>(sql: &mut Sql, column: &str, values: impl IntoIterator<Item = T>)
-where
-    T: Clone + PgHasArrayType + Type<Postgres> + for<'q> Encode<'q, Postgres> + 'static,
-{
-    let mut values: Vec<T> = values.into_iter().collect();
-    match (values.pop(), values.is_empty()) {
-        (None, _) => {}
-        (Some(only), true) => {
-            sql.push(" AND ").push(column).push(" = ").push_bind(only);
-        }
-        (Some(last), false) => {
-            values.push(last);
-            sql.push(" AND ").push(column).push(" = ANY (").push_bind(values).push(")");
-        }
-    }
-}
-
-/// Our own words are written out: a cached plan knows then how rare each is, and that a partial index holds it.
-pub(crate) fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = &'static str>) {
-    let words: BTreeSet<_> = words.into_iter().map(|word| format!("'{word}'")).collect();
-    if !words.is_empty() {
-        let words = words.into_iter().collect::<Vec<_>>().join(", ");
-        sql.push(" AND ").push(column).push(" IN (").push(words).push(")");
-    }
 }
 
 /// What is still to be done; there is an index of it for each sort.

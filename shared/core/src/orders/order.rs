@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::stop::stop_from_row;
 use super::vehicles::{self, Vehicle, VehicleId};
 use super::{BillingStatus, OrderStatus, PaymentMethod, PaymentTerm, Stop, TransportType};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::ids::UserId;
 use crate::base::moment;
 use crate::base::money::Amount;
-use crate::base::page::{self, Limit, Page};
+use crate::base::page::{Limit, Page};
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
@@ -23,7 +23,7 @@ use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
-use crate::platform::db::{Db, Entered, InOrder, Sql};
+use crate::platform::db::{self, Db, Entered, InOrder};
 use crate::trailers::TrailerId;
 use crate::trips::{TripId, TripStatus};
 use crate::trucks::TruckId;
@@ -312,7 +312,24 @@ pub struct HistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
+impl db::History for HistoryEntry {
+    const TABLE: &'static str = "status_history";
+    const COLUMNS: &'static str = "h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, \
+        h.reason, h.cancel_reason_id";
+    const OF: &'static str = "order_id";
+    const OF_TABLE: &'static str = "orders";
+    const OF_NAME: &'static str = "order";
+    const READ: Action = Action::OrdersRead;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
 /// Reads a page of the moves of an order, oldest first.
+///
+/// # Errors
+/// Those of [`db::history`].
 pub async fn history(
     db: &Db,
     actor: &Actor,
@@ -320,27 +337,5 @@ pub async fn history(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<HistoryEntry>> {
-    let after: Option<Uuid> = page::decode(cursor)?;
-    let select = |sql: &mut Sql| {
-        sql.push(
-            "SELECT h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, \
-             h.cancel_reason_id \
-             FROM status_history h WHERE h.tenant_id = e.tenant_id AND h.order_id = ",
-        );
-        sql.push_bind(id);
-        if let Some(after) = after {
-            sql.push(" AND h.id > ").push_bind(after);
-        }
-        sql.push(" ORDER BY h.id LIMIT ").push(limit.fetch());
-    };
-    let exists = |sql: &mut Sql| {
-        sql.push("SELECT EXISTS (SELECT FROM orders t WHERE t.tenant_id = e.tenant_id AND t.id = ");
-        sql.push_bind(id).push(") AS aside");
-    };
-    let (_, entries, exists) = db.read_with(actor, Action::OrdersRead, select, exists).await?;
-    if exists {
-        Ok(Page::from_rows(entries, limit, |entry: &HistoryEntry| entry.id))
-    } else {
-        Err(Error::NotFound("order"))
-    }
+    db::history(db, actor, id.0, cursor, limit).await
 }

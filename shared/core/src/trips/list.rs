@@ -1,19 +1,17 @@
 //! The list of trips. Every filter has an index that row-level security leaves usable.
 
-use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 pub use super::trip::Include;
 use super::{Trip, TripStatus};
 use crate::base::day::Day;
-use crate::base::error::{Error, Result};
-use crate::base::page::{self, Limit, Page};
+use crate::base::error::Result;
+use crate::base::page::{Limit, Page};
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::orders::list::{push_any, push_words};
+use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
 use crate::platform::db::{Db, Sql, push_archived};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
@@ -65,21 +63,7 @@ pub enum Sort {
     RecentlyUpdated,
 }
 
-/// Where the list goes on: the sort, the value of its column and the id of the last row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Cursor(Sort, Key, Uuid);
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Key {
-    /// The id is the order of creation.
-    Id,
-    Number(i64),
-    Date(NaiveDate),
-    Time(DateTime<Utc>),
-}
-
-impl Sort {
-    /// The column beside the id, and whether it descends.
+impl list::Sort for Sort {
     fn column(self) -> (Option<&'static str>, bool) {
         match self {
             Self::NewestFirst => (None, true),
@@ -94,7 +78,9 @@ impl Sort {
             Self::RecentlyUpdated => (Some("t.updated_at"), true),
         }
     }
+}
 
+impl Sort {
     fn key(self, trip: &Trip) -> Key {
         match self {
             Self::NewestFirst | Self::OldestFirst => Key::Id,
@@ -103,33 +89,6 @@ impl Sort {
             Self::EndDate | Self::EndDateDescending => Key::Date(trip.end_date),
             Self::LeastRecentlyUpdated | Self::RecentlyUpdated => Key::Time(trip.updated_at),
         }
-    }
-
-    fn push_after(self, sql: &mut Sql, Cursor(_, key, id): &Cursor) {
-        let (column, descending) = self.column();
-        let operator = if descending { " < " } else { " > " };
-        let Some(column) = column else {
-            sql.push(" AND t.id").push(operator).push_bind(*id);
-            return;
-        };
-        sql.push(" AND (").push(column).push(", t.id)").push(operator).push("(");
-        match key {
-            Key::Number(number) => sql.push_bind(*number),
-            Key::Date(date) => sql.push_bind(*date),
-            Key::Time(time) => sql.push_bind(*time),
-            Key::Id => sql.push("NULL"),
-        };
-        sql.push(", ").push_bind(*id).push(")");
-    }
-
-    fn push_order(self, sql: &mut Sql) {
-        let (column, descending) = self.column();
-        let direction = if descending { " DESC" } else { "" };
-        sql.push(" ORDER BY ");
-        if let Some(column) = column {
-            sql.push(column).push(direction).push(", ");
-        }
-        sql.push("t.id").push(direction);
     }
 }
 
@@ -147,19 +106,15 @@ pub struct View {
 /// # Errors
 /// [`Error::Invalid`] for a cursor of another list; those of [`Db::read`].
 pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Result<Page<Trip>> {
-    let cursor: Option<Cursor> = page::decode(view.cursor.as_deref())?;
-    if cursor.as_ref().is_some_and(|cursor| cursor.0 != view.sort) {
-        return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
-    }
+    let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
     let (_, trips) = db
         .read::<Trip>(actor, Action::TripsRead, |sql| {
             sql.push("SELECT ").push(view.include.columns()).push(" FROM trips t WHERE t.tenant_id = e.tenant_id");
             filter.push(sql);
             if let Some(cursor) = &cursor {
-                view.sort.push_after(sql, cursor);
+                cursor.push(sql);
             }
-            view.sort.push_order(sql);
-            sql.push(" LIMIT ").push(view.limit.fetch());
+            sql.push(view.sort.order()).push(" LIMIT ").push(view.limit.fetch());
         })
         .await?;
     Ok(Page::from_rows(trips, view.limit, |trip: &Trip| Cursor(view.sort, view.sort.key(trip), trip.id.0)))

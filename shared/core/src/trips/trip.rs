@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::stops::{self, TripStop};
 use super::{TripStatus, TripStopId};
 use crate::base::error::{Error, Result};
-use crate::base::page::{self, Limit, Page};
+use crate::base::page::{Limit, Page};
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts};
-use crate::platform::db::{Db, Sql};
+use crate::platform::db::{self, Db};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -239,10 +239,24 @@ pub struct TripHistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
-/// Reads the moves of a trip, oldest first.
+impl db::History for TripHistoryEntry {
+    const TABLE: &'static str = "trip_history";
+    const COLUMNS: &'static str =
+        "h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
+    const OF: &'static str = "trip_id";
+    const OF_TABLE: &'static str = "trips";
+    const OF_NAME: &'static str = "trip";
+    const READ: Action = Action::TripsRead;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+/// Reads a page of the moves of a trip, oldest first.
 ///
 /// # Errors
-/// [`Error::NotFound`]; those of [`Db::read_with`].
+/// Those of [`db::history`].
 pub async fn history(
     db: &Db,
     actor: &Actor,
@@ -250,26 +264,5 @@ pub async fn history(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<TripHistoryEntry>> {
-    let after: Option<Uuid> = page::decode(cursor)?;
-    let select = |sql: &mut Sql| {
-        sql.push(
-            "SELECT h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id \
-             FROM trip_history h WHERE h.tenant_id = e.tenant_id AND h.trip_id = ",
-        );
-        sql.push_bind(id);
-        if let Some(after) = after {
-            sql.push(" AND h.id > ").push_bind(after);
-        }
-        sql.push(" ORDER BY h.id LIMIT ").push(limit.fetch());
-    };
-    let exists = |sql: &mut Sql| {
-        sql.push("SELECT EXISTS (SELECT FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ");
-        sql.push_bind(id).push(") AS aside");
-    };
-    let (_, entries, exists) = db.read_with(actor, Action::TripsRead, select, exists).await?;
-    if exists {
-        Ok(Page::from_rows(entries, limit, |entry: &TripHistoryEntry| entry.id))
-    } else {
-        Err(Error::NotFound("trip"))
-    }
+    db::history(db, actor, id.0, cursor, limit).await
 }
