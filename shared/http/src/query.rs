@@ -1,6 +1,8 @@
 //! Query strings. A parameter that may have several values is repeated: `status=new&status=assigned`; `include` also takes them
 //! with commas. One without a value is refused: a filter that a client means and fails to fill in must not list everything.
 
+use std::borrow::Cow;
+
 use axum::extract::FromRequestParts;
 use carhaul_core::base::error::Error;
 use http::request::Parts;
@@ -19,13 +21,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
-        let pairs: Vec<(&str, &str)> = pairs.iter().flat_map(|(name, value)| divided(name, value)).collect();
-        if let Some((name, _)) = pairs.iter().find(|(name, value)| value.is_empty() && *name != MAY_BE_EMPTY) {
-            return Err(Error::invalid(*name, "must not be empty; leave it out instead").into());
+        let query = divided(parts.uri.query().unwrap_or_default())?;
+        let pairs: Vec<(String, String)> = serde_html_form::from_str(&query).unwrap_or_default();
+        if let Some((name, _)) = pairs.into_iter().find(|(name, value)| value.is_empty() && name != MAY_BE_EMPTY) {
+            return Err(Error::invalid(name, "must not be empty; leave it out instead").into());
         }
-        let query = serde_html_form::to_string(&pairs).map_err(Error::internal)?;
         let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
         serde_path_to_error::deserialize(pairs)
             .map(Self)
@@ -33,9 +33,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
-fn divided<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let most = if name == COMMAS_DIVIDE { usize::MAX } else { 1 };
-    value.splitn(most, ',').map(move |value| (name, value))
+/// The query with each value by itself. Most have nothing to divide and stay as they came.
+fn divided(query: &str) -> Result<Cow<'_, str>, Error> {
+    if !query.contains(COMMAS_DIVIDE) {
+        return Ok(Cow::Borrowed(query));
+    }
+    let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
+    let each = pairs.iter().flat_map(|(name, value)| {
+        let most = if name == COMMAS_DIVIDE { usize::MAX } else { 1 };
+        value.splitn(most, ',').map(move |value| (name, value))
+    });
+    serde_html_form::to_string(each.collect::<Vec<_>>()).map(Cow::Owned).map_err(Error::internal)
 }
 
 /// A path parameter that is an id: anything else names nothing.

@@ -2,35 +2,24 @@ use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::api_keys::{self, ApiKey, ApiKeyId, IssuedApiKey, NewApiKey};
-use carhaul_core::base::page::{Limit, Page};
+use carhaul_core::base::page::Page;
 use carhaul_core::identity::permissions::Action;
 use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
 use carhaul_http::body::Post;
 use carhaul_http::query::{Path, Query};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
-use super::Outcome;
+use super::{Outcome, PageQuery};
 use crate::app::App;
 
 pub fn router() -> Routes {
     Routes::new().routes(routes!(list, create)).routes(routes!(get, revoke))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// List API keys, newest first, the revoked ones too.
-#[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "api-keys", params(ListQuery),
+#[utoipa::path(get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "api-keys", params(PageQuery),
     responses((status = OK, body = Page<ApiKey>)))]
-async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
+async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<PageQuery>) -> Outcome {
     Ok(Answer::ok(&api_keys::list(&app.db, &actor, query.cursor.as_deref(), query.limit).await?)?)
 }
 

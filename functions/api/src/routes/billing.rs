@@ -1,7 +1,7 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
-use carhaul_core::base::page::{Limit, Page};
+use carhaul_core::base::page::Page;
 use carhaul_core::billing::checkout::{self, HostedPage, NewCheckoutSession};
 use carhaul_core::billing::events::{self, BillingEvent};
 use carhaul_core::billing::invoices::{self, BillingInvoice};
@@ -12,10 +12,8 @@ use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
 use carhaul_http::body::Post;
 use carhaul_http::query::Query;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
-use super::Outcome;
+use super::{Outcome, PageQuery};
 use crate::app::App;
 
 pub fn router() -> Routes {
@@ -26,15 +24,6 @@ pub fn router() -> Routes {
         .routes(routes!(list_events))
         .routes(routes!(create_checkout_session))
         .routes(routes!(create_portal_session))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
 }
 
 /// Tell what the carrier has bought, what it owes, what holds because of it, and how much of the plan is used.
@@ -53,15 +42,15 @@ async fn list_prices(State(app): State<App>, Caller(actor): Caller) -> Outcome {
 
 /// List what the carrier was billed, the last invoice first.
 #[utoipa::path(get, path = "/v1/billing/invoices", operation_id = "list_billing_invoices", tag = "billing",
-    params(ListQuery), responses((status = OK, body = Page<BillingInvoice>)))]
-async fn list_invoices(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
+    params(PageQuery), responses((status = OK, body = Page<BillingInvoice>)))]
+async fn list_invoices(State(app): State<App>, Caller(actor): Caller, Query(query): Query<PageQuery>) -> Outcome {
     Ok(Answer::ok(&invoices::list(&app.db, &actor, query.cursor.as_deref(), query.limit).await?)?)
 }
 
 /// List what Stripe has told of the carrier and what came of it, the last first.
 #[utoipa::path(get, path = "/v1/billing/events", operation_id = "list_billing_events", tag = "billing",
-    params(ListQuery), responses((status = OK, body = Page<BillingEvent>)))]
-async fn list_events(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
+    params(PageQuery), responses((status = OK, body = Page<BillingEvent>)))]
+async fn list_events(State(app): State<App>, Caller(actor): Caller, Query(query): Query<PageQuery>) -> Outcome {
     Ok(Answer::ok(&events::list(&app.db, &actor, query.cursor.as_deref(), query.limit).await?)?)
 }
 

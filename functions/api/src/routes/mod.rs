@@ -22,9 +22,11 @@ mod trucks;
 
 use crate::router::Routes;
 use carhaul_core::base::error::Result;
+use carhaul_core::base::page::Limit;
 use carhaul_http::answer::Answer;
 pub use carhaul_http::router::Outcome;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 pub fn all() -> Routes {
     Routes::new()
@@ -47,6 +49,16 @@ pub fn all() -> Routes {
         .merge(trailers::router())
         .merge(trips::router())
         .merge(trucks::router())
+}
+
+/// Of a list that is not filtered.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PageQuery {
+    cursor: Option<String>,
+    #[serde(default)]
+    limit: Limit,
 }
 
 /// The answer to a DELETE: 200 with the row when it was archived because something refers to it, else 204.

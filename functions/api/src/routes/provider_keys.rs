@@ -1,7 +1,7 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
-use carhaul_core::base::page::{Limit, Page};
+use carhaul_core::base::page::Page;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::provider_keys::{self, NewProviderKey, ProviderKey, ProviderKeyId, ProviderKeyRotation};
 use carhaul_http::actor::Caller;
@@ -9,29 +9,18 @@ use carhaul_http::answer::Answer;
 use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::{Path, Query};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
-use super::Outcome;
+use super::{Outcome, PageQuery};
 use crate::app::App;
 
 pub fn router() -> Routes {
     Routes::new().routes(routes!(list, create)).routes(routes!(get, rotate, delete))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// List provider keys, newest first, without the keys themselves.
 #[utoipa::path(get, path = "/v1/provider-keys", operation_id = "list_provider_keys", tag = "provider-keys",
-    params(ListQuery), responses((status = OK, body = Page<ProviderKey>)))]
-async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {
+    params(PageQuery), responses((status = OK, body = Page<ProviderKey>)))]
+async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<PageQuery>) -> Outcome {
     Ok(Answer::ok(&provider_keys::list(&app.db, &actor, query.cursor.as_deref(), query.limit).await?)?)
 }
 

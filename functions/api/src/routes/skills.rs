@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Outcome, deleted};
+use super::{Outcome, PageQuery, deleted};
 use crate::app::App;
 
 pub fn router() -> Routes {
@@ -92,23 +92,14 @@ async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Sk
     Ok(deleted(archived)?.commit(tx).await?)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct VersionsQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// List the versions of a skill, newest first.
 #[utoipa::path(get, path = "/v1/skills/{skill_id}/versions", operation_id = "list_skill_versions", tag = "skills",
-    params(("skill_id" = SkillRef, Path), VersionsQuery), responses((status = OK, body = Page<Skill>)))]
+    params(("skill_id" = SkillRef, Path), PageQuery), responses((status = OK, body = Page<Skill>)))]
 async fn versions(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(id): Path<SkillRef>,
-    Query(query): Query<VersionsQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Outcome {
     Ok(Answer::ok(&skills::versions(&app.db, &actor, &id, query.cursor.as_deref(), query.limit).await?)?)
 }

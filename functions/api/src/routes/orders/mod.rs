@@ -7,7 +7,7 @@ mod vehicles;
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
-use carhaul_core::base::page::{Limit, Page};
+use carhaul_core::base::page::Page;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::{self, HistoryEntry, NewOrder, Order, OrderId, OrderPatch, actions as moves};
 use carhaul_http::actor::Caller;
@@ -15,11 +15,9 @@ use carhaul_http::answer::Answer;
 use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::{Path, Query};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 pub(crate) use self::list::Included;
-use super::Outcome;
+use super::{Outcome, PageQuery};
 use crate::app::App;
 
 pub fn router() -> Routes {
@@ -65,23 +63,14 @@ async fn update(
     Ok(Answer::ok(&order)?.etag(order.version).commit(tx).await?)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct HistoryQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// List what happened to an order and its vehicles, oldest first.
 #[utoipa::path(get, path = "/v1/orders/{order_id}/history", operation_id = "list_order_history", tag = "orders",
-    params(("order_id" = OrderId, Path), HistoryQuery), responses((status = OK, body = Page<HistoryEntry>)))]
+    params(("order_id" = OrderId, Path), PageQuery), responses((status = OK, body = Page<HistoryEntry>)))]
 async fn history(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(id): Path<OrderId>,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Outcome {
     Ok(Answer::ok(&orders::history(&app.db, &actor, id, query.cursor.as_deref(), query.limit).await?)?)
 }

@@ -6,7 +6,7 @@ mod list;
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
-use carhaul_core::base::page::{Limit, Page};
+use carhaul_core::base::page::Page;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::OrderId;
 use carhaul_core::trips::loads::{self, TripOrders};
@@ -16,11 +16,9 @@ use carhaul_http::answer::Answer;
 use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::{Path, Query};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 pub(crate) use self::list::Included;
-use super::{Outcome, deleted};
+use super::{Outcome, PageQuery, deleted};
 use crate::app::App;
 
 pub fn router() -> Routes {
@@ -78,23 +76,14 @@ async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Tr
     Ok(deleted(archived)?.commit(tx).await?)
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct HistoryQuery {
-    cursor: Option<String>,
-    #[serde(default)]
-    limit: Limit,
-}
-
 /// List what happened to a trip, oldest first.
 #[utoipa::path(get, path = "/v1/trips/{trip_id}/history", operation_id = "list_trip_history", tag = "trips",
-    params(("trip_id" = TripId, Path), HistoryQuery), responses((status = OK, body = Page<TripHistoryEntry>)))]
+    params(("trip_id" = TripId, Path), PageQuery), responses((status = OK, body = Page<TripHistoryEntry>)))]
 async fn history(
     State(app): State<App>,
     Caller(actor): Caller,
     Path(id): Path<TripId>,
-    Query(query): Query<HistoryQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Outcome {
     Ok(Answer::ok(&trips::history(&app.db, &actor, id, query.cursor.as_deref(), query.limit).await?)?)
 }
