@@ -59,11 +59,7 @@ def demo(stack):
 def client(base_url, token):
     """`client("owner").get("/v1/me")`: a session that signs its requests as a demo user, or as nobody."""
 
-    class Client(Session):
-        def request(self, method, path, **options):
-            return super().request(method, base_url + path, **options)
-
-    return lambda user=None: Client(token(user) if user else None)
+    return lambda user=None: Session(token(user) if user else None, base_url)
 
 
 @pytest.fixture

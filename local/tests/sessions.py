@@ -15,16 +15,19 @@ PATIENCE = Retry(
 
 
 class Session(requests.Session):
-    def __init__(self, token=None):
+    """Addresses follow the base, if there is one."""
+
+    def __init__(self, token=None, base_url=""):
         super().__init__()
+        self.base_url = base_url
         self.mount("http://", HTTPAdapter(max_retries=PATIENCE))
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method, url, **options):
-        return super().request(method, url, timeout=options.pop("timeout", 30), **options)
+        return super().request(method, self.base_url + url, timeout=options.pop("timeout", 30), **options)
 
 
-def newcomer(stack):
+def newcomer(stack, base_url=""):
     """Of somebody who has never been here and has no carrier yet."""
-    return Session(users.newcomer(stack, f"{uuid.uuid4().hex}@carhaul.example"))
+    return Session(users.newcomer(stack, f"{uuid.uuid4().hex}@carhaul.example"), base_url)

@@ -5,7 +5,7 @@ import time
 import uuid
 
 import pytest
-import requests
+import sessions
 
 from local import users
 from local.tests import models
@@ -14,20 +14,13 @@ from local.tests.test_realtime import Socket
 WORDS = [f"word {n}, " for n in range(24)]
 
 
-class Client(requests.Session):
+def owner_of(stack, name):
     """As `client` of conftest, for a carrier of its own."""
-
-    def __init__(self, stack, name):
-        super().__init__()
-        self.base_url = stack.url
-        email = f"progress-{uuid.uuid4().hex[:8]}@carhaul.example"
-        self.headers["Authorization"] = f"Bearer {users.newcomer(stack, email)}"
-        carrier = self.post("/v1/tenants", json={"name": name, "time_zone": "America/New_York"}).json()
-        self.headers["Tenant-Id"] = carrier["id"]
-        users.upgrade(stack, carrier["id"])
-
-    def request(self, method, path, **options):
-        return super().request(method, self.base_url + path, timeout=30, **options)
+    session = sessions.newcomer(stack, stack.url)
+    carrier = session.post("/v1/tenants", json={"name": name, "time_zone": "America/New_York"}).json()
+    session.headers["Tenant-Id"] = carrier["id"]
+    users.upgrade(stack, carrier["id"])
+    return session
 
 
 @pytest.fixture
@@ -48,24 +41,15 @@ def pieces(socket):
 
 
 def test_the_text_of_a_slow_answer_arrives_in_pieces_also_after_a_drop(stack, socket_of):
-    owner, rival = Client(stack, "Progress"), Client(stack, "Rival")
+    owner, rival = owner_of(stack, "Progress"), owner_of(stack, "Rival")
     answer = json.dumps({"answer": "".join(WORDS)})
     chunks = [answer[n:n + 10] for n in range(0, len(answer), 10)]
     with models.provider(pieces=chunks, pause=0.25) as provider:
-        key = {"provider": "openai_compatible", "key": "sk-of-the-test-0123456789", "base_url": provider.url}
-        assert owner.post("/v1/provider-keys", json=key).status_code == 201
-        schema = {"type": "object", "required": ["answer"], "additionalProperties": False,
-                  "properties": {"answer": {"type": "string"}}}
-        skill = owner.post("/v1/skills", json={
-            "name": "Words", "instructions": "Say words about {{input.text}}", "provider": "openai_compatible",
-            "model": "model-of-the-test", "deadline_seconds": 60, "output_schema": schema,
-            "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}},
-        })
-        assert skill.status_code == 201, skill.text
+        skill = models.skill_with_key(owner, "", provider.url, "sk-of-the-test-0123456789")
         socket, foreign = socket_of(owner), socket_of(rival)
         for one in (socket, foreign):
             assert one.subscribe(topics=["executions"])["type"] == "subscribed"
-        asked = owner.post("/v1/executions", json={"skill": skill.json()["id"], "input": {"text": "cars"}})
+        asked = owner.post("/v1/executions", json={"skill": skill, "input": {"text": "cars"}})
         assert asked.status_code == 202, asked.text
         execution = asked.json()["id"]
         begun = time.monotonic()

@@ -1,6 +1,8 @@
 //! How long a request is waited for does not depend on the model provider: with workers that hold tens of executions in one
 //! that hangs, it takes as long as without. In a binary of its own, since whose turn it is is decided over all carriers.
 
+mod support;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
-use carhaul_ai_dispatch::app::{App, Nudges, service};
 use carhaul_ai_worker::Worker;
 use carhaul_core::base::clock::Clock;
 use carhaul_core::base::ids::TenantId;
@@ -17,12 +18,11 @@ use carhaul_core::executions::run::Runner;
 use carhaul_core::identity::actor::{Actor, Verified};
 use carhaul_core::identity::api_key_secret::ApiKeySecret;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::identity::tokens::{TokenVerifier, VerifiedToken};
-use carhaul_core::platform::config::{OidcConfig, ProvidersConfig, SigningAlgorithm};
-use carhaul_core::platform::db::{Counted, Db};
+use carhaul_core::identity::tokens::VerifiedToken;
+use carhaul_core::platform::config::ProvidersConfig;
+use carhaul_core::platform::db::Counted;
 use carhaul_core::platform::envelope::Envelope;
 use carhaul_core::platform::idempotency::StoredAnswer;
-use carhaul_core::platform::queue::Queue;
 use carhaul_core::provider_keys::{self, Vault};
 use carhaul_core::providers::Providers;
 use carhaul_testkit::{Aws, Database, Kms, ModelFault, ModelServer};
@@ -32,6 +32,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
 use tokio::task::{JoinSet, LocalSet};
 use tower::ServiceExt;
 use uuid::Uuid;
+
+use self::support::{instance, queue, role, run};
 
 /// Instances that take requests at the same time, each of a carrier of its own.
 const CALLERS: usize = 5;
@@ -54,27 +56,14 @@ struct Carrier {
     instance: Router,
 }
 
-async fn run(sql: String) {
-    let mut superuser = Database::get().await.direct().connect().await.expect("the database is up");
-    superuser.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect("the statement is SQL");
-}
-
 async fn count(sql: String) -> i64 {
     let mut superuser = Database::get().await.direct().connect().await.expect("the database is up");
     superuser.fetch_one(AssertSqlSafe(sql)).await.expect("the question is SQL").get(0)
 }
 
-async fn role(name: &str) -> Db {
-    Db::with_options(Database::get().await.options(name))
-}
-
-fn queue(aws: &Aws, name: &str) -> Queue {
-    Queue::with_client(&format!("{}/{name}", aws.queue_url()), aws.sqs())
-}
-
 impl Carrier {
     async fn create(aws: &Aws) -> Self {
-        let (id, key, clock) = (Uuid::now_v7(), ApiKeySecret::generate(), Clock::system());
+        let (id, key) = (Uuid::now_v7(), ApiKeySecret::generate());
         run(format!(
             "INSERT INTO users (id, issuer, subject) VALUES ('{id}', 'https://issuer.test', '{id}'); \
              INSERT INTO tenants (id, name, time_zone, plan) VALUES ('{id}', 'Carrier', 'America/New_York', 'pro'); \
@@ -84,22 +73,7 @@ impl Carrier {
             key.hash()
         ))
         .await;
-        // An API key asks no issuer.
-        let oidc = OidcConfig {
-            issuer: "http://127.0.0.1:9".into(),
-            discovery_url: None,
-            audiences: vec!["carhaul".into()],
-            algorithms: vec![SigningAlgorithm::Rs256],
-        };
-        let app = App {
-            db: role("carhaul_api").await,
-            verifier: TokenVerifier::new(&oidc, clock.clone()),
-            queue: queue(aws, "ai"),
-            nudges: Nudges(queue(aws, "realtime")),
-            clock,
-            environment: "local",
-        };
-        Self { id, key, instance: service(app, &[]) }
+        Self { id, key, instance: instance(role("carhaul_api").await, aws) }
     }
 
     /// The id of what was accepted, and how long that took.

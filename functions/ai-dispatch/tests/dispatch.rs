@@ -1,22 +1,20 @@
 //! What is accepted is handed on once it is committed, and is not lost when nobody takes it.
 
+mod support;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
-use carhaul_ai_dispatch::app::{App, Nudges, service};
-use carhaul_core::base::clock::Clock;
 use carhaul_core::executions::job::Job;
 use carhaul_core::executions::{ExecutionId, stuck};
 use carhaul_core::identity::api_key_secret::ApiKeySecret;
-use carhaul_core::identity::tokens::TokenVerifier;
-use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
-use carhaul_core::platform::queue::Queue;
 use carhaul_testkit::{Aws, Database, TripCounter};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 use tower::ServiceExt;
 use uuid::Uuid;
+
+use self::support::{instance, role, run};
 
 /// An instance, a carrier with an API key, and the queue that the instance sends to.
 struct Stage {
@@ -25,14 +23,9 @@ struct Stage {
     aws: Aws,
 }
 
-async fn run(sql: String) {
-    let mut superuser = Database::get().await.direct().connect().await.expect("the database is up");
-    superuser.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.expect("the statement is SQL");
-}
-
 impl Stage {
     async fn set() -> Self {
-        Self::on(Db::with_options(Database::get().await.options("carhaul_api"))).await
+        Self::on(role("carhaul_api").await).await
     }
 
     async fn on(db: Db) -> Self {
@@ -44,23 +37,7 @@ impl Stage {
             key.hash()
         ))
         .await;
-        let clock = Clock::system();
-        // An API key asks no issuer.
-        let oidc = OidcConfig {
-            issuer: "http://127.0.0.1:9".into(),
-            discovery_url: None,
-            audiences: vec!["carhaul".into()],
-            algorithms: vec![SigningAlgorithm::Rs256],
-        };
-        let app = App {
-            db,
-            verifier: TokenVerifier::new(&oidc, clock.clone()),
-            queue: Queue::with_client(&format!("{}/ai", aws.queue_url()), aws.sqs()),
-            nudges: Nudges(Queue::with_client(&format!("{}/realtime", aws.queue_url()), aws.sqs())),
-            clock,
-            environment: "local",
-        };
-        Self { instance: service(app, &[]), key, aws }
+        Self { instance: instance(db, &aws), key, aws }
     }
 
     async fn post(&self, path: &str, key: Option<&str>, body: Value) -> (u16, Value) {
@@ -112,7 +89,7 @@ async fn what_could_not_be_queued_is_accepted_all_the_same_and_queued_by_houseke
     let (status, execution) = stage.post("/v1/executions", None, wanted()).await;
     assert_eq!((status, &execution["status"]), (202, &json!("queued")));
     stage.aws.refuse_messages(false);
-    let housekeeping = Db::with_options(Database::get().await.options("carhaul_housekeeping"));
+    let housekeeping = role("carhaul_housekeeping").await;
     let id = ExecutionId(execution["id"].as_str().and_then(|id| id.parse().ok()).expect("an id is a UUID"));
     let overdue = async || stuck::overdue(&housekeeping, 10_000).await.expect("the database is up");
     assert!(!overdue().await.contains(&Job::Run { execution_id: id }), "its message may be on the way");
