@@ -38,6 +38,12 @@ impl Amount {
     pub fn decimal(self) -> Decimal {
         self.0
     }
+
+    /// What is left of it; none where that would be less than nothing.
+    #[must_use]
+    pub fn minus(self, part: Self) -> Option<Self> {
+        (part <= self).then(|| Self(self.0 - part.0))
+    }
 }
 
 impl Sum for Amount {

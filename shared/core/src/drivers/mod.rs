@@ -53,6 +53,9 @@ pub struct Driver {
     /// The last day on which it is valid.
     #[schema(required)]
     pub medical_card_expires_on: Option<Day>,
+    /// The last day on which the TWIC is valid, the Transportation Worker Identification Credential, which ports ask for; null is not recorded.
+    #[schema(required)]
+    pub twic_expires_on: Option<Day>,
     #[schema(required)]
     pub pay_rule: Option<PayRule>,
     /// Percent, or an amount in the carrier's currency, as `pay_rule` says.
@@ -76,7 +79,7 @@ impl Resource for Driver {
     const TABLE: &'static str = "drivers";
     const NAME: &'static str = "driver";
     const COLUMNS: &'static str = "t.id, t.name, t.email, t.phone, t.licence_number, t.licence_state, t.licence_expires_on, \
-        t.medical_card_expires_on, t.pay_rule, t.pay_rate, t.user_id, t.notes, t.archived_at, t.version, t.created_at, \
+        t.medical_card_expires_on, t.twic_expires_on, t.pay_rule, t.pay_rate, t.user_id, t.notes, t.archived_at, t.version, t.created_at, \
         t.updated_at";
     const READ: Action = Action::DriversRead;
     const WRITE: Action = Action::DriversWrite;
@@ -100,6 +103,8 @@ pub struct NewDriver {
     pub licence_expires_on: Option<Day>,
     /// The last day on which it is valid.
     pub medical_card_expires_on: Option<Day>,
+    /// The last day on which the TWIC is valid.
+    pub twic_expires_on: Option<Day>,
     /// Goes together with `pay_rate`.
     pub pay_rule: Option<PayRule>,
     /// Percent (at most 100), or an amount in the carrier's currency, as `pay_rule` says.
@@ -128,6 +133,9 @@ pub struct DriverPatch {
     /// The last day on which it is valid.
     #[serde(default)]
     pub medical_card_expires_on: Patch<Option<Day>>,
+    /// The last day on which the TWIC is valid.
+    #[serde(default)]
+    pub twic_expires_on: Patch<Option<Day>>,
     /// Goes together with `pay_rate`.
     #[serde(default)]
     pub pay_rule: Patch<Option<PayRule>>,
@@ -189,6 +197,7 @@ pub async fn create(tx: &mut Tx, new: NewDriver) -> Result<Driver> {
         .set("licence_state", new.licence_state)
         .set("licence_expires_on", new.licence_expires_on)
         .set("medical_card_expires_on", new.medical_card_expires_on)
+        .set("twic_expires_on", new.twic_expires_on)
         .set("pay_rule", new.pay_rule)
         .set("pay_rate", new.pay_rate)
         .set("user_id", new.user_id)
@@ -206,6 +215,7 @@ pub async fn update(tx: &mut Tx, id: DriverId, version: Option<i64>, patch: Driv
         .patch("licence_state", patch.licence_state)
         .patch("licence_expires_on", patch.licence_expires_on)
         .patch("medical_card_expires_on", patch.medical_card_expires_on)
+        .patch("twic_expires_on", patch.twic_expires_on)
         .patch("pay_rule", patch.pay_rule)
         .patch("pay_rate", patch.pay_rate)
         .patch("user_id", patch.user_id)

@@ -122,7 +122,7 @@ impl OrderAction {
             }
             Self::Unassign(_) => machine::unassign(order, &mut moves)?,
             Self::Pickup(_) => machine::pickup(order, &mut moves, which, at.unwrap_or(now))?,
-            Self::Depart(_) => machine::depart(order, &mut moves)?,
+            Self::Depart(_) => machine::depart(order, &mut moves, which)?,
             Self::Deliver(_) => machine::deliver(order, &mut moves, which, at.unwrap_or(now))?,
             Self::Cancel(cancellation) => {
                 machine::cancel(order, &mut moves, which)?;
@@ -131,10 +131,10 @@ impl OrderAction {
                 let is_over = order.status == super::OrderStatus::Cancelled;
                 order.cancel_reason_id = is_over.then_some(cancellation.reason_id);
             }
-            Self::Hold(_) => machine::hold(order)?,
-            Self::Release(_) => machine::release(order)?,
-            Self::Archive(_) => machine::archive(order, now)?,
-            Self::Unarchive(_) => machine::unarchive(order)?,
+            Self::Hold(_) => machine::hold(order, &mut moves, which)?,
+            Self::Release(_) => machine::release(order, &mut moves, which)?,
+            Self::Archive(_) => machine::archive(order, &mut moves, now)?,
+            Self::Unarchive(_) => machine::unarchive(order, &mut moves)?,
         }
         Ok(moves)
     }
@@ -143,11 +143,15 @@ impl OrderAction {
 /// Clocks of telephones run a little fast.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
+pub(crate) fn is_future(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    at > now + CLOCK_SKEW
+}
+
 /// # Errors
 /// [`Error::Invalid`] for the future.
 pub(crate) fn happened_at(at: Option<Moment>, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     match at {
-        Some(Moment(at)) if at > now + CLOCK_SKEW => Err(Error::invalid("/at", "must not be in the future")),
+        Some(Moment(at)) if is_future(at, now) => Err(Error::invalid("/at", "must not be in the future")),
         at => Ok(at.map_or(now, |at| at.0)),
     }
 }

@@ -208,7 +208,7 @@ impl Filter {
         push_any(sql, "t.trip_id", self.trip);
         push_any(sql, "t.dispatcher_id", self.dispatcher);
         push_any(sql, "t.customer_id", self.customer.iter().copied());
-        push_words(sql, "t.payment_term", self.payment_term.iter().map(|term| term.as_str()));
+        push_words(sql, "t.payment_term", self.payment_term.iter());
         push_words(sql, "t.billing_status", self.billing_status.iter().map(|status| status.as_str()));
         push_words(sql, "t.transport_type", self.transport_type.map(TransportType::as_str));
         push_flag(sql, "t.driver_id IS NULL", self.unassigned);

@@ -3,9 +3,15 @@
 //!
 //! An order's state follows from its vehicles': it is as far as the vehicle that is least far, so an order is picked up
 //! when its last vehicle is. What is partly done shows in the counts.
+//!
+//! Who drives it with what is said once for the order, on its own or by its trip: a driver sees an order, never a part of one.
+//! So vehicles are not assigned one by one; those that travel otherwise are split off ([`super::split`]). Nor are they
+//! archived, since they are in no list of their own. What is done to one vehicle alone: hold, release, pickup, depart,
+//! deliver, cancel.
 
 use chrono::{DateTime, Utc};
 
+use super::HistoryEvent;
 use super::OrderStatus::{self, Assigned, Cancelled, Delivered, InTransit, New, PickedUp};
 use super::order::{Order, VehicleCounts};
 use super::vehicles::{Vehicle, VehicleId};
@@ -53,6 +59,8 @@ pub fn refused(code: &'static str, detail: impl Into<String>, next: &[OrderStatu
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub vehicle_id: Option<VehicleId>,
+    /// None: it was a move.
+    pub event: Option<HistoryEvent>,
     pub from: Option<OrderStatus>,
     pub to: OrderStatus,
     pub at: Option<DateTime<Utc>>,
@@ -80,12 +88,26 @@ impl Moves {
 
     /// The order itself comes into being.
     pub fn created(&mut self) {
-        self.steps.push(Step { vehicle_id: None, from: None, to: New, at: self.at });
+        self.steps.push(Step { vehicle_id: None, event: None, from: None, to: New, at: self.at });
+    }
+
+    /// Something else than a move: what it is about stays in its state.
+    pub fn happens(&mut self, event: HistoryEvent, vehicle_id: Option<VehicleId>, status: OrderStatus) {
+        self.steps.push(Step { vehicle_id, event: Some(event), from: Some(status), to: status, at: self.at });
     }
 
     /// A vehicle comes onto the order.
     pub fn enters(&mut self, vehicle: &Vehicle) {
-        self.steps.push(Step { vehicle_id: Some(vehicle.id), from: None, to: vehicle.status, at: self.at });
+        let (id, to) = (vehicle.id, vehicle.status);
+        self.steps.push(Step { vehicle_id: Some(id), event: None, from: None, to, at: self.at });
+    }
+
+    /// A vehicle comes from another order: new, whatever it was there.
+    pub fn joins(&mut self, vehicle: &mut Vehicle) {
+        let (id, from) = (vehicle.id, vehicle.status);
+        vehicle.status = New;
+        let event = Some(HistoryEvent::Split);
+        self.steps.push(Step { vehicle_id: Some(id), event, from: Some(from), to: New, at: self.at });
     }
 
     /// A vehicle is taken off the order.
@@ -94,18 +116,15 @@ impl Moves {
     }
 
     fn vehicle(&mut self, vehicle: &mut Vehicle, to: OrderStatus) {
-        self.steps.push(Step { vehicle_id: Some(vehicle.id), from: Some(vehicle.status), to, at: self.at });
+        let (id, from) = (vehicle.id, vehicle.status);
+        self.steps.push(Step { vehicle_id: Some(id), event: None, from: Some(from), to, at: self.at });
         vehicle.status = to;
     }
 
     /// Draws the order's state, counts and flags from its vehicles, passing through each state on the way.
     pub fn follow(&mut self, order: &mut Order) {
         let active = || order.loaded_vehicles().iter().filter(|vehicle| vehicle.is_active());
-        let count = |least: OrderStatus| {
-            let far_enough = active().filter(|vehicle| vehicle.status.rank() >= least.rank());
-            i16::try_from(far_enough.count()).unwrap_or(i16::MAX)
-        };
-        let counts = VehicleCounts { total: count(New), picked_up: count(PickedUp), delivered: count(Delivered) };
+        let counts = VehicleCounts::of(order.loaded_vehicles());
         let is_inoperable = active().any(|vehicle| vehicle.is_inoperable);
         let least_far = active().map(|vehicle| vehicle.status).min_by_key(|status| status.rank());
         let target = match least_far {
@@ -128,10 +147,26 @@ impl Moves {
                 New if target.rank() > Assigned.rank() && target != Cancelled => Assigned,
                 _ => target,
             };
-            self.steps.push(Step { vehicle_id: None, from: Some(order.status), to: next, at: self.at });
+            self.steps.push(Step { vehicle_id: None, event: None, from: Some(order.status), to: next, at: self.at });
             order.status = next;
             // A custom status belongs to one system status.
             order.custom_status_id = None;
+        }
+    }
+}
+
+impl VehicleCounts {
+    pub fn of(vehicles: &[Vehicle]) -> Self {
+        let count = |counts: &dyn Fn(&Vehicle) -> bool| {
+            let counted = vehicles.iter().filter(|vehicle| vehicle.is_active() && counts(vehicle));
+            i16::try_from(counted.count()).unwrap_or(i16::MAX)
+        };
+        let reached = |least: OrderStatus| count(&|vehicle| vehicle.status.rank() >= least.rank());
+        Self {
+            total: reached(New),
+            picked_up: reached(PickedUp),
+            delivered: reached(Delivered),
+            on_hold: count(&|vehicle| vehicle.on_hold),
         }
     }
 }
@@ -142,6 +177,15 @@ pub enum Which {
     /// Every vehicle that can make the move.
     All,
     One(VehicleId),
+}
+
+impl Which {
+    fn names(self, vehicle: &Vehicle) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(id) => vehicle.id == id,
+        }
+    }
 }
 
 /// Assigns, or assigns anew: the driver, truck and trailer are set by the caller.
@@ -172,26 +216,46 @@ pub fn unassign(order: &mut Order, moves: &mut Moves) -> Result<()> {
     Ok(())
 }
 
-/// Records the pickup of vehicles at a time; never blocked by a quota.
+/// Records the pickup of vehicles at a time; never blocked by a quota. One on hold stays behind.
 pub fn pickup(order: &mut Order, moves: &mut Moves, which: Which, at: DateTime<Utc>) -> Result<()> {
     refuse_on_hold(order)?;
+    if let Which::One(id) = which {
+        let vehicle = order.vehicle(id)?;
+        if vehicle.on_hold {
+            return Err(on_hold("the vehicle is on hold; release it first", vehicle.status));
+        }
+    }
     let moved = advance(order, moves, which, &[Assigned], "cannot pick up", |vehicle, moves| {
         moves.vehicle(vehicle, PickedUp);
         vehicle.picked_up_at = Some(at);
     })?;
     if moved == 0 {
-        return Err(illegal(order.status, "cannot pick up anything of an order"));
+        let held = order.loaded_vehicles().iter().any(|vehicle| vehicle.on_hold && vehicle.status == Assigned);
+        let all_held = "every vehicle that is still to be picked up is on hold; release it first";
+        return Err(if held {
+            on_hold(all_held, order.status)
+        } else {
+            illegal(order.status, "cannot pick up anything of an order")
+        });
     }
     moves.follow(order);
     Ok(())
 }
 
-/// The truck leaves with every vehicle on it.
-pub fn depart(order: &mut Order, moves: &mut Moves) -> Result<()> {
-    if order.status != PickedUp {
+/// The truck leaves with vehicles on it: with all of them, but for those on hold, unless one is named.
+pub fn depart(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> {
+    let waits = |vehicle: &Vehicle| matches!(vehicle.status, New | Assigned) && !vehicle.on_hold;
+    if let Which::All = which
+        && order.loaded_vehicles().iter().any(waits)
+    {
         return Err(illegal(order.status, "cannot depart with an order"));
     }
-    move_all(order, moves, PickedUp, InTransit);
+    let moved = advance(order, moves, which, &[PickedUp], "cannot depart with", |vehicle, moves| {
+        moves.vehicle(vehicle, InTransit);
+    })?;
+    if moved == 0 {
+        return Err(illegal(order.status, "cannot depart with an order"));
+    }
     moves.follow(order);
     Ok(())
 }
@@ -219,6 +283,10 @@ pub fn cancel(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> 
     {
         return Err(illegal(order.status, "cannot cancel an order"));
     }
+    // What is cancelled waits for nothing.
+    for vehicle in order.loaded_vehicles_mut().iter_mut().filter(|vehicle| which.names(vehicle)) {
+        (vehicle.on_hold, vehicle.hold_reason) = (false, None);
+    }
     advance(order, moves, which, &[New, Assigned], "cannot cancel", |vehicle, moves| {
         moves.vehicle(vehicle, Cancelled)
     })?;
@@ -229,30 +297,75 @@ pub fn cancel(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> 
     Ok(())
 }
 
-pub fn hold(order: &mut Order) -> Result<()> {
-    if matches!(order.status, Delivered | Cancelled) {
-        return Err(illegal(order.status, "cannot hold an order"));
+/// Puts on hold: the order until it is delivered, a vehicle until it is picked up. Again to give another reason.
+pub fn hold(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> {
+    let reason = moves.reason.clone();
+    match which {
+        Which::All if matches!(order.status, Delivered | Cancelled) => {
+            return Err(illegal(order.status, "cannot hold an order"));
+        }
+        Which::All => {
+            (order.on_hold, order.hold_reason) = (true, reason);
+            moves.happens(HistoryEvent::Held, None, order.status);
+        }
+        Which::One(id) => {
+            let vehicle = order.vehicle_mut(id)?;
+            if !matches!(vehicle.status, New | Assigned) {
+                return Err(illegal(vehicle.status, "cannot hold a vehicle"));
+            }
+            (vehicle.on_hold, vehicle.hold_reason) = (true, reason);
+            moves.happens(HistoryEvent::Held, Some(id), vehicle.status);
+        }
     }
-    order.on_hold = true;
+    moves.follow(order);
     Ok(())
 }
 
-pub fn release(order: &mut Order) -> Result<()> {
-    order.on_hold = false;
+/// Takes off hold; what is not on hold stays as it is.
+pub fn release(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> {
+    let (was_on_hold, vehicle_id, status) = match which {
+        Which::All => {
+            order.hold_reason = None;
+            (std::mem::take(&mut order.on_hold), None, order.status)
+        }
+        Which::One(id) => {
+            let vehicle = order.vehicle_mut(id)?;
+            vehicle.hold_reason = None;
+            (std::mem::take(&mut vehicle.on_hold), Some(id), vehicle.status)
+        }
+    };
+    if was_on_hold {
+        moves.happens(HistoryEvent::Released, vehicle_id, status);
+    }
+    moves.follow(order);
+    Ok(())
+}
+
+/// Another driver, truck or trailer, also of what is picked up. They are set by the caller.
+pub fn relay(order: &mut Order, moves: &mut Moves) -> Result<()> {
+    if !matches!(order.status, Assigned | PickedUp | InTransit) {
+        return Err(illegal(order.status, "cannot hand on an order"));
+    }
+    moves.happens(HistoryEvent::Relayed, None, order.status);
     Ok(())
 }
 
 /// Out of the lists; only for what is over.
-pub fn archive(order: &mut Order, at: DateTime<Utc>) -> Result<()> {
+pub fn archive(order: &mut Order, moves: &mut Moves, at: DateTime<Utc>) -> Result<()> {
     if !matches!(order.status, Delivered | Cancelled) {
         return Err(illegal(order.status, "only what is delivered or cancelled can be archived, not an order"));
     }
-    order.archived_at.get_or_insert(at);
+    if order.archived_at.is_none() {
+        order.archived_at = Some(at);
+        moves.happens(HistoryEvent::Archived, None, order.status);
+    }
     Ok(())
 }
 
-pub fn unarchive(order: &mut Order) -> Result<()> {
-    order.archived_at = None;
+pub fn unarchive(order: &mut Order, moves: &mut Moves) -> Result<()> {
+    if order.archived_at.take().is_some() {
+        moves.happens(HistoryEvent::Unarchived, None, order.status);
+    }
     Ok(())
 }
 
@@ -260,8 +373,13 @@ fn refuse_on_hold(order: &Order) -> Result<()> {
     if !order.on_hold {
         return Ok(());
     }
-    let next = order.status.next().iter().copied().filter(|next| !matches!(next, Assigned | PickedUp));
-    Err(refused("on_hold", "the order is on hold; release it first", &next.collect::<Vec<_>>()))
+    Err(on_hold("the order is on hold; release it first", order.status))
+}
+
+/// What can still be done to what is on hold: it goes no further.
+fn on_hold(detail: &str, status: OrderStatus) -> Error {
+    let next = status.next().iter().copied().filter(|next| !matches!(next, Assigned | PickedUp));
+    refused("on_hold", detail, &next.collect::<Vec<_>>())
 }
 
 fn move_all(order: &mut Order, moves: &mut Moves, from: OrderStatus, to: OrderStatus) {
@@ -285,10 +403,7 @@ fn advance(
             return Err(illegal(status, &format!("{what} a vehicle")));
         }
     }
-    let chosen = |vehicle: &Vehicle| match which {
-        Which::All => from.contains(&vehicle.status),
-        Which::One(id) => vehicle.id == id,
-    };
+    let chosen = |vehicle: &Vehicle| which.names(vehicle) && from.contains(&vehicle.status) && !vehicle.on_hold;
     let mut moved = 0;
     for vehicle in order.loaded_vehicles_mut().iter_mut().filter(|vehicle| chosen(vehicle)) {
         step(vehicle, moves);

@@ -42,6 +42,7 @@ fn order(vehicles: i16) -> Order {
         status: New,
         billing_status: BillingStatus::Unbilled,
         on_hold: false,
+        hold_reason: None,
         archived_at: None,
         cancel_reason_id: None,
         custom_status_id: None,
@@ -52,6 +53,7 @@ fn order(vehicles: i16) -> Order {
         truck_id: None,
         trailer_id: None,
         trip_id: None,
+        split_from: None,
         pickup: stop(),
         delivery: stop(),
         price: None,
@@ -64,7 +66,7 @@ fn order(vehicles: i16) -> Order {
         has_pod: false,
         is_late: false,
         is_inoperable: false,
-        vehicle_counts: VehicleCounts { total: vehicles, picked_up: 0, delivered: 0 },
+        vehicle_counts: VehicleCounts { total: vehicles, picked_up: 0, delivered: 0, on_hold: 0 },
         created_by: None,
         version: 1,
         created_at: at(0),
@@ -82,11 +84,12 @@ enum Doing {
     Assign,
     Unassign,
     Pickup(Option<Index>),
-    Depart,
+    Depart(Option<Index>),
     Deliver(Option<Index>),
     Cancel(Option<Index>),
-    Hold,
-    Release,
+    Hold(Option<Index>),
+    Release(Option<Index>),
+    Relay,
     Archive,
     Unarchive,
 }
@@ -97,11 +100,12 @@ fn doing() -> impl Strategy<Value = Doing> {
         3 => Just(Doing::Assign),
         1 => Just(Doing::Unassign),
         4 => one().prop_map(Doing::Pickup),
-        2 => Just(Doing::Depart),
+        2 => one().prop_map(Doing::Depart),
         4 => one().prop_map(Doing::Deliver),
         1 => one().prop_map(Doing::Cancel),
-        1 => Just(Doing::Hold),
-        1 => Just(Doing::Release),
+        1 => one().prop_map(Doing::Hold),
+        1 => one().prop_map(Doing::Release),
+        1 => Just(Doing::Relay),
         1 => Just(Doing::Archive),
         1 => Just(Doing::Unarchive),
     ]
@@ -123,13 +127,14 @@ fn perform(doing: &Doing, order: &mut Order, moves: &mut Moves) -> Result<()> {
         }
         Doing::Unassign => unassign(order, moves),
         Doing::Pickup(index) => pickup(order, moves, which(order, *index), at(1)),
-        Doing::Depart => depart(order, moves),
+        Doing::Depart(index) => depart(order, moves, which(order, *index)),
         Doing::Deliver(index) => deliver(order, moves, which(order, *index), at(2)),
         Doing::Cancel(index) => cancel(order, moves, which(order, *index)),
-        Doing::Hold => hold(order),
-        Doing::Release => release(order),
-        Doing::Archive => archive(order, at(3)),
-        Doing::Unarchive => unarchive(order),
+        Doing::Hold(index) => hold(order, moves, which(order, *index)),
+        Doing::Release(index) => release(order, moves, which(order, *index)),
+        Doing::Relay => relay(order, moves),
+        Doing::Archive => archive(order, moves, at(3)),
+        Doing::Unarchive => unarchive(order, moves),
     }
 }
 
@@ -138,7 +143,8 @@ fn check_steps(before: &Order, after: &Order, steps: &[Step]) {
     let follow = |id: Option<VehicleId>, mut status: OrderStatus| {
         for step in steps.iter().filter(|step| step.vehicle_id == id) {
             assert_eq!(step.from, Some(status), "{steps:?}");
-            assert!(status.next().contains(&step.to), "{status:?} to {:?}", step.to);
+            let stays = step.event.is_some() && step.to == status;
+            assert!(stays || status.next().contains(&step.to), "{status:?} to {:?}", step.to);
             status = step.to;
         }
         status
@@ -159,6 +165,11 @@ fn check_state(order: &Order) {
     assert_eq!(usize::try_from(order.vehicle_counts.total).unwrap(), active.len());
     assert!(order.vehicle_counts.delivered <= order.vehicle_counts.picked_up);
     assert!(order.vehicle_counts.picked_up <= order.vehicle_counts.total);
+    assert_eq!(usize::try_from(order.vehicle_counts.on_hold).unwrap(), active.iter().filter(|vehicle| vehicle.on_hold).count());
+    for vehicle in order.loaded_vehicles() {
+        assert!(!vehicle.on_hold || matches!(vehicle.status, New | Assigned), "only what is still to be picked up waits");
+        assert!(vehicle.on_hold || vehicle.hold_reason.is_none());
+    }
     if order.archived_at.is_some() {
         assert!(matches!(order.status, Delivered | Cancelled));
     }
@@ -190,4 +201,120 @@ fn an_order_without_vehicles_can_be_assigned_and_cancelled_and_never_picked_up()
     assert!(pickup(&mut order, &mut moves, Which::All, at(1)).is_err());
     cancel(&mut order, &mut moves, Which::All).unwrap();
     assert_eq!(order.status, Cancelled);
+}
+
+/// An order whose only vehicle has come this far, as actions bring it there.
+fn order_at(status: OrderStatus) -> Order {
+    let (mut order, mut moves) = (order(1), Moves::default());
+    if status == Cancelled {
+        cancel(&mut order, &mut moves, Which::All).unwrap();
+        return order;
+    }
+    let steps: [&dyn Fn(&mut Order, &mut Moves) -> Result<()>; 4] = [
+        &|order, moves| assign(order, moves),
+        &|order, moves| pickup(order, moves, Which::All, at(1)),
+        &|order, moves| depart(order, moves, Which::All),
+        &|order, moves| deliver(order, moves, Which::All, at(2)),
+    ];
+    for step in steps.iter().take(usize::from(status.rank())) {
+        step(&mut order, &mut moves).unwrap();
+    }
+    assert_eq!(order.status, status);
+    order
+}
+
+#[test]
+fn each_action_is_legal_in_these_states_of_an_order_and_of_a_vehicle() {
+    use Doing::*;
+    const OPEN: &[OrderStatus] = &[New, Assigned, PickedUp, InTransit];
+    let one = || Some(proptest::sample::Index::from_usize(0));
+    let table: [(&str, Doing, &[OrderStatus]); 17] = [
+        ("assign", Assign, &[New, Assigned]),
+        ("unassign", Unassign, &[Assigned]),
+        ("pickup", Pickup(None), &[Assigned]),
+        ("pickup of a vehicle", Pickup(one()), &[Assigned]),
+        ("depart", Depart(None), &[PickedUp]),
+        ("depart with a vehicle", Depart(one()), &[PickedUp]),
+        ("deliver", Deliver(None), &[PickedUp, InTransit]),
+        ("deliver a vehicle", Deliver(one()), &[PickedUp, InTransit]),
+        ("cancel", Cancel(None), &[New, Assigned]),
+        ("cancel a vehicle", Cancel(one()), &[New, Assigned]),
+        ("hold", Hold(None), OPEN),
+        ("hold a vehicle", Hold(one()), &[New, Assigned]),
+        ("release", Release(None), OrderStatus::ALL),
+        ("release a vehicle", Release(one()), OrderStatus::ALL),
+        ("relay", Relay, &[Assigned, PickedUp, InTransit]),
+        ("archive", Archive, &[Delivered, Cancelled]),
+        ("unarchive", Unarchive, OrderStatus::ALL),
+    ];
+    for (name, doing, legal) in table {
+        for &status in OrderStatus::ALL {
+            let (mut order, mut moves) = (order_at(status), Moves::default());
+            match perform(&doing, &mut order, &mut moves) {
+                Ok(()) => assert!(legal.contains(&status), "{name} when {status:?}"),
+                Err(Error::Conflict { code: "illegal_move", allowed: Some(allowed), .. }) => {
+                    assert!(!legal.contains(&status), "{name} when {status:?}");
+                    let next: Vec<_> = status.next().iter().map(|next| next.as_str()).collect();
+                    assert_eq!(allowed, next, "{name} when {status:?}");
+                }
+                Err(error) => panic!("{name} when {status:?}: {error}"),
+            }
+        }
+    }
+}
+
+fn place(order: &Order, n: usize) -> Which {
+    Which::One(order.loaded_vehicles()[n].id)
+}
+
+fn conflict(result: Result<()>) -> (&'static str, Vec<String>) {
+    match result {
+        Err(Error::Conflict { code, allowed, .. }) => (code, allowed.unwrap_or_default()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_held_vehicle_stays_behind_while_the_rest_of_the_order_goes_its_way() {
+    let (mut order, mut moves) = (order(3), Moves::told(None, Some("keys missing".into())));
+    let held = place(&order, 1);
+    hold(&mut order, &mut moves, held).unwrap();
+    let mut moves = Moves::default();
+    assign(&mut order, &mut moves).unwrap();
+    assert_eq!(conflict(pickup(&mut order, &mut moves, held, at(1))), ("on_hold", vec!["new".into(), "cancelled".into()]));
+    pickup(&mut order, &mut moves, Which::All, at(1)).unwrap();
+    assert_eq!((order.status, order.vehicle_counts), (Assigned, VehicleCounts { total: 3, picked_up: 2, delivered: 0, on_hold: 1 }));
+    assert_eq!(conflict(pickup(&mut order, &mut moves, Which::All, at(1))).0, "on_hold", "all that waits is on hold");
+    depart(&mut order, &mut moves, Which::All).unwrap();
+    deliver(&mut order, &mut moves, Which::All, at(2)).unwrap();
+    let stands: Vec<_> = order.loaded_vehicles().iter().map(|vehicle| vehicle.status).collect();
+    assert_eq!(stands, [Delivered, Assigned, Delivered]);
+    assert_eq!(order.loaded_vehicles()[1].hold_reason.as_deref(), Some("keys missing"));
+
+    release(&mut order, &mut moves, held).unwrap();
+    pickup(&mut order, &mut moves, Which::All, at(3)).unwrap();
+    deliver(&mut order, &mut moves, Which::All, at(4)).unwrap();
+    assert_eq!((order.status, order.vehicle_counts.on_hold), (Delivered, 0));
+}
+
+#[test]
+fn nobody_leaves_behind_what_is_not_on_hold_unless_a_vehicle_is_named() {
+    let (mut order, mut moves) = (order(2), Moves::default());
+    assign(&mut order, &mut moves).unwrap();
+    let first = place(&order, 0);
+    pickup(&mut order, &mut moves, first, at(1)).unwrap();
+    assert_eq!(conflict(depart(&mut order, &mut moves, Which::All)).0, "illegal_move");
+    depart(&mut order, &mut moves, first).unwrap();
+    let stands: Vec<_> = order.loaded_vehicles().iter().map(|vehicle| vehicle.status).collect();
+    assert_eq!((order.status, stands), (Assigned, vec![InTransit, Assigned]));
+}
+
+#[test]
+fn what_is_cancelled_waits_for_nothing() {
+    let (mut order, mut moves) = (order(2), Moves::default());
+    let first = place(&order, 0);
+    hold(&mut order, &mut moves, first).unwrap();
+    cancel(&mut order, &mut moves, first).unwrap();
+    assert_eq!(order.vehicle_counts, VehicleCounts { total: 1, picked_up: 0, delivered: 0, on_hold: 0 });
+    assert!(!order.loaded_vehicles()[0].on_hold);
 }

@@ -9,6 +9,7 @@ pub mod machine;
 mod order;
 mod payment;
 pub(crate) mod save;
+pub mod split;
 mod stop;
 pub mod vehicles;
 mod ways;
@@ -20,7 +21,7 @@ pub use self::payment::{PaymentMethod, PaymentTerm};
 pub use self::stop::{NewStop, Stop, StopPatch};
 pub use self::vehicles::{NewVehicle, Vehicle, VehicleId, VehiclePatch};
 pub(crate) use self::words::words;
-pub use self::words::{BillingStatus, InoperableFlag, OrderStatus, TransportType, VehicleType};
+pub use self::words::{BillingStatus, HistoryEvent, InoperableFlag, OrderStatus, TransportType, VehicleType};
 pub use self::write::{NewOrder, OrderPatch, create, create_as, update};
 
 /// What one order, and so one trailer, can carry.

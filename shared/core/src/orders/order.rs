@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::stop::stop_from_row;
 use super::vehicles::{self, Vehicle, VehicleId};
-use super::{BillingStatus, OrderStatus, PaymentMethod, PaymentTerm, Stop, TransportType};
+use super::{BillingStatus, HistoryEvent, OrderStatus, PaymentMethod, PaymentTerm, Stop, TransportType};
 use crate::base::error::Result;
 use crate::base::ids::UserId;
 use crate::base::moment;
@@ -44,6 +44,9 @@ pub struct Order {
     pub billing_status: BillingStatus,
     /// Whether it waits: it cannot be assigned or picked up until it is released.
     pub on_hold: bool,
+    /// Why it waits.
+    #[schema(required)]
+    pub hold_reason: Option<String>,
     /// Since when it is archived: out of the lists, never lost.
     #[schema(required)]
     pub archived_at: Option<DateTime<Utc>>,
@@ -65,6 +68,9 @@ pub struct Order {
     /// The trip that it travels on.
     #[schema(required)]
     pub trip_id: Option<TripId>,
+    /// The order that its vehicles were on before they were split off.
+    #[schema(required)]
+    pub split_from: Option<OrderId>,
     pub pickup: Stop,
     pub delivery: Stop,
     /// Null also for drivers whose carrier does not show them prices.
@@ -125,6 +131,8 @@ pub struct VehicleCounts {
     pub picked_up: i16,
     /// How many of them are delivered.
     pub delivered: i16,
+    /// How many of them are on hold, each for itself.
+    pub on_hold: i16,
 }
 
 /// The customer of an order, as far as a list shows it.
@@ -191,14 +199,14 @@ impl Include {
 pub const IS_LATE: &str = "((t.status IN ('new', 'assigned') AND t.pickup_to < now()) \
     OR (t.status IN ('new', 'assigned', 'picked_up', 'in_transit') AND t.delivery_to < now()))";
 
-const COLUMNS: &str = "t.id, t.number, t.reference, t.status, t.billing_status, t.on_hold, t.archived_at, t.cancel_reason_id, \
+const COLUMNS: &str = "t.id, t.number, t.reference, t.status, t.billing_status, t.on_hold, t.hold_reason, t.archived_at, t.cancel_reason_id, \
     t.custom_status_id, t.transport_type, t.customer_id, t.dispatcher_id, t.driver_id, t.truck_id, t.trailer_id, t.trip_id, \
-    t.pickup_location_id, t.pickup_name, t.pickup_address, t.pickup_city, t.pickup_state, t.pickup_zip, \
+    t.split_from, t.pickup_location_id, t.pickup_name, t.pickup_address, t.pickup_city, t.pickup_state, t.pickup_zip, \
     t.pickup_contact_name, t.pickup_phone, t.pickup_time_zone, t.pickup_from, t.pickup_to, t.pickup_date, t.pickup_notes, \
     t.delivery_location_id, t.delivery_name, t.delivery_address, t.delivery_city, t.delivery_state, t.delivery_zip, \
     t.delivery_contact_name, t.delivery_phone, t.delivery_time_zone, t.delivery_from, t.delivery_to, t.delivery_date, \
     t.delivery_notes, t.price, t.broker_fee, t.cod_amount, t.currency, t.payment_method, t.payment_term, t.notes, \
-    t.has_pod, t.is_inoperable, t.vehicle_count, t.picked_up_count, t.delivered_count, t.created_by, t.version, \
+    t.has_pod, t.is_inoperable, t.vehicle_count, t.picked_up_count, t.delivered_count, t.held_count, t.created_by, t.version, \
     t.created_at, t.updated_at";
 
 const TAGS: &str = "(SELECT coalesce(json_agg(g.tag_id ORDER BY g.tag_id), '[]') FROM order_tags g \
@@ -220,6 +228,7 @@ impl FromRow<'_, PgRow> for Order {
             status: row.try_get("status")?,
             billing_status: row.try_get("billing_status")?,
             on_hold: row.try_get("on_hold")?,
+            hold_reason: row.try_get("hold_reason")?,
             archived_at: row.try_get("archived_at")?,
             cancel_reason_id: row.try_get("cancel_reason_id")?,
             custom_status_id: row.try_get("custom_status_id")?,
@@ -230,6 +239,7 @@ impl FromRow<'_, PgRow> for Order {
             truck_id: row.try_get("truck_id")?,
             trailer_id: row.try_get("trailer_id")?,
             trip_id: row.try_get("trip_id")?,
+            split_from: row.try_get("split_from")?,
             pickup: stop_from_row!(row, "pickup"),
             delivery: stop_from_row!(row, "delivery"),
             price: row.try_get("price")?,
@@ -245,6 +255,7 @@ impl FromRow<'_, PgRow> for Order {
                 total: row.try_get("vehicle_count")?,
                 picked_up: row.try_get("picked_up_count")?,
                 delivered: row.try_get("delivered_count")?,
+                on_hold: row.try_get("held_count")?,
             },
             created_by: row.try_get("created_by")?,
             version: row.try_get("version")?,
@@ -286,17 +297,20 @@ pub async fn get(db: &Db, actor: &Actor, id: OrderId) -> Result<Order> {
     Ok(order.shown_to(&entered))
 }
 
-/// One move of an order or of a vehicle on it.
+/// One move of an order or of a vehicle on it, or what else happened to it.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct HistoryEntry {
     pub id: Uuid,
     /// Null for a move of the whole order.
     #[schema(required)]
     pub vehicle_id: Option<VehicleId>,
+    /// What happened, if it was no move.
+    #[schema(required)]
+    pub event: Option<HistoryEvent>,
     /// Null when it was created.
     #[schema(required)]
     pub from_status: Option<OrderStatus>,
-    /// The state after it.
+    /// The state after it: the same, if it was no move.
     pub to_status: OrderStatus,
     /// When it happened, as told by who recorded it.
     pub at: DateTime<Utc>,
@@ -314,7 +328,7 @@ pub struct HistoryEntry {
 
 impl db::History for HistoryEntry {
     const TABLE: &'static str = "status_history";
-    const COLUMNS: &'static str = "h.id, h.vehicle_id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, \
+    const COLUMNS: &'static str = "h.id, h.vehicle_id, h.event, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, \
         h.reason, h.cancel_reason_id";
     const OF: &'static str = "order_id";
     const OF_TABLE: &'static str = "orders";

@@ -19,7 +19,7 @@ crate::id!(VehicleId);
 /// The vehicles of an order `t` as JSON, in their order.
 pub const OF_ORDER: &str = "(SELECT coalesce(json_agg(v ORDER BY v.position), '[]') FROM (\
     SELECT v.id, v.position, v.status, v.vin, v.vin_override, v.year, v.make, v.model, v.type, v.color, v.lot_number, \
-    v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price::text, v.notes, v.picked_up_at, v.delivered_at \
+    v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price::text, v.notes, v.on_hold, v.hold_reason, v.picked_up_at, v.delivered_at \
     FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id) v)";
 
 /// A vehicle on an order.
@@ -55,6 +55,11 @@ pub struct Vehicle {
     pub price: Option<Amount>,
     #[schema(required)]
     pub notes: Option<String>,
+    /// Whether it waits: it cannot be picked up until it is released, while the rest of the order moves.
+    pub on_hold: bool,
+    /// Why it waits, such as keys that are missing.
+    #[schema(required)]
+    pub hold_reason: Option<String>,
     /// When it was picked up; null until then.
     #[schema(required)]
     pub picked_up_at: Option<DateTime<Utc>>,
@@ -147,6 +152,8 @@ impl NewVehicle {
             inoperable_flags: self.inoperable_flags,
             price: self.price,
             notes: self.notes.map(|text| text.to_string()),
+            on_hold: false,
+            hold_reason: None,
             picked_up_at: None,
             delivered_at: None,
         };
@@ -234,6 +241,12 @@ impl Order {
     pub fn vehicle(&self, id: VehicleId) -> Result<&Vehicle> {
         self.loaded_vehicles().iter().find(|vehicle| vehicle.id == id).ok_or(Error::NotFound("vehicle"))
     }
+
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(super) fn vehicle_mut(&mut self, id: VehicleId) -> Result<&mut Vehicle> {
+        self.loaded_vehicles_mut().iter_mut().find(|vehicle| vehicle.id == id).ok_or(Error::NotFound("vehicle"))
+    }
 }
 
 /// Adds a vehicle to an order that is not under way.
@@ -258,8 +271,7 @@ pub async fn create(tx: &mut Tx, mut order: Order, new: NewVehicle) -> Result<(O
 
 /// Changes what is known of a vehicle, in any state: a VIN is often read at the pickup.
 pub async fn update(tx: &mut Tx, mut order: Order, id: VehicleId, patch: VehiclePatch) -> Result<Order> {
-    let vehicle =
-        order.loaded_vehicles_mut().iter_mut().find(|vehicle| vehicle.id == id).ok_or(Error::NotFound("vehicle"))?;
+    let vehicle = order.vehicle_mut(id)?;
     let mut violations = Violations::default();
     patch.apply(vehicle);
     vehicle.settle("", &mut violations);

@@ -35,6 +35,18 @@ words! {
         Cancelled = "cancelled",
     }
 
+    /// What else can happen to an order or a vehicle on it than a move.
+    HistoryEvent {
+        Held = "held",
+        Released = "released",
+        Archived = "archived",
+        Unarchived = "unarchived",
+        /// Vehicles went to an order of their own.
+        Split = "split",
+        /// Another driver, truck or trailer goes on with it.
+        Relayed = "relayed",
+    }
+
     /// What has been billed: a state of its own.
     BillingStatus {
         Unbilled = "unbilled",

@@ -75,7 +75,7 @@ impl TripAction {
             Self::Ready(_) => {
                 moves.go(&mut loaded.trip, TripStatus::Ready, "cannot make ready a trip")?;
                 require_complete(loaded)?;
-                ability::refuse(&ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts), &[])?;
+                ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
             }
             Self::Reopen(_) => moves.go(&mut loaded.trip, TripStatus::Planning, "cannot reopen a trip")?,
             Self::Start(_) => moves.go(&mut loaded.trip, TripStatus::InProgress, "cannot start a trip")?,
@@ -185,7 +185,7 @@ fn depart(trip: &mut Trip, id: TripStopId, at: DateTime<Utc>) -> Result<()> {
 }
 
 /// What was forgotten can be recorded until the trip is completed.
-fn require_under_way(status: TripStatus) -> Result<()> {
+pub(super) fn require_under_way(status: TripStatus) -> Result<()> {
     match status {
         TripStatus::Ready | TripStatus::InProgress | TripStatus::Delivered => Ok(()),
         status => Err(illegal(status, "nothing happens at the stops of a trip")),

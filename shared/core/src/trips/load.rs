@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use super::ability;
 use super::trip::{Include, Trip, TripId};
 use crate::base::error::{Error, Result};
 use crate::base::patch::Patch;
@@ -20,7 +21,7 @@ use crate::orders::list::Include as OrderInclude;
 use crate::orders::{Order, OrderId};
 use crate::platform::db::{Db, Tx};
 use crate::platform::idempotency::IdempotencyKey;
-use crate::skills::rules::match_driver::Unit;
+use crate::skills::rules::match_driver::{Load, Unit, rows};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -49,6 +50,18 @@ pub(super) struct Facts {
     pub truck: Option<UnitFacts>,
     pub trailer: Option<UnitFacts>,
     pub places: Vec<Place>,
+    /// Of the locations of the stops and orders, those that ask for a TWIC.
+    pub twic: Vec<LocationId>,
+}
+
+/// What holds unless something else is named, in SQL.
+pub(super) struct Present<'a> {
+    pub tenant: &'a str,
+    pub driver: &'a str,
+    pub truck: &'a str,
+    pub trailer: &'a str,
+    /// A SELECT of the locations where it stops.
+    pub locations: &'a str,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +70,7 @@ pub(super) struct DriverFacts {
     pub archived: bool,
     pub licence_expires_on: Option<NaiveDate>,
     pub medical_card_expires_on: Option<NaiveDate>,
+    pub twic_expires_on: Option<NaiveDate>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +108,17 @@ pub async fn begin(
 ) -> Result<(Tx, Loaded)> {
     let orders =
         format!("t.tenant_id = app.tenant_id() AND (t.trip_id = '{id}' OR t.id IN ({}))", list(&named.order_ids));
+    let locations = format!(
+        "SELECT s.location_id FROM trip_stops s WHERE s.tenant_id = app.tenant_id() AND s.trip_id = '{id}' UNION ALL {}",
+        named.locations(&orders)
+    );
+    let present = Present {
+        tenant: "app.tenant_id()",
+        driver: "t.driver_id",
+        truck: "t.truck_id",
+        trailer: "t.trailer_id",
+        locations: &locations,
+    };
     // Locked first and read afterwards: a statement that has waited for a lock sees the row anew, and its parts as they were
     // before.
     let load = format!(
@@ -104,7 +129,7 @@ pub async fn begin(
          LEFT JOIN orders t ON {orders} ORDER BY t.id",
         columns = OrderInclude::PARTS.columns(),
         trip = Include { orders: false, ..Include::PARTS }.columns(),
-        facts = named.facts("t.driver_id", "t.truck_id", "t.trailer_id"),
+        facts = named.facts(&present),
     );
     let loaded = db.begin_loading(actor, action, key, Some(&load)).await?;
     let first = loaded.rows.first().ok_or(Error::NotFound("trip"))?;
@@ -128,11 +153,20 @@ pub(super) async fn begin_new(
     named: &Named,
 ) -> Result<(Tx, Vec<PgRow>)> {
     let orders = format!("t.tenant_id = app.tenant_id() AND t.id IN ({})", list(&named.order_ids));
+    let locations = named.locations(&orders);
+    let nothing = "NULL::uuid";
+    let present = Present {
+        tenant: "app.tenant_id()",
+        driver: nothing,
+        truck: nothing,
+        trailer: nothing,
+        locations: &locations,
+    };
     let load = format!(
         "SELECT FROM orders t WHERE {orders} ORDER BY t.id FOR UPDATE; \
          SELECT {columns}, r.facts FROM (SELECT {facts} AS facts) r LEFT JOIN orders t ON {orders} ORDER BY t.id",
         columns = OrderInclude::PARTS.columns(),
-        facts = named.facts("NULL::uuid", "NULL::uuid", "NULL::uuid"),
+        facts = named.facts(&present),
     );
     let loaded = db.begin_loading(actor, action, key, Some(&load)).await?;
     Ok((loaded.tx, loaded.rows))
@@ -147,8 +181,18 @@ fn list(ids: &[impl Display]) -> String {
 }
 
 impl Named {
-    /// The facts as JSON; `driver` and so on are what holds unless another is named.
-    fn facts(&self, driver: &str, truck: &str, trailer: &str) -> String {
+    /// A SELECT of the locations that are named, and those of orders `t` that a condition holds for.
+    fn locations(&self, orders: &str) -> String {
+        format!(
+            "SELECT unnest(ARRAY[t.pickup_location_id, t.delivery_location_id]) FROM orders t WHERE {orders} \
+             UNION ALL SELECT unnest(ARRAY[{}]::uuid[])",
+            list(&self.location_ids)
+        )
+    }
+
+    /// The facts as JSON.
+    pub(super) fn facts(&self, present: &Present<'_>) -> String {
+        let Present { tenant, driver, truck, trailer, locations } = present;
         fn id<T: Display>(named: &Patch<Option<T>>, present: &str) -> String {
             match named {
                 Patch::Keep => present.to_owned(),
@@ -158,19 +202,21 @@ impl Named {
         }
         let unit = |table: &str, id: String| {
             format!(
-                "(SELECT json_build_object('archived', k.archived_at IS NOT NULL, 'unit', json_build_object( \
-                 'unit_number', k.unit_number, 'capacity', k.capacity, 'max_weight_lbs', k.max_weight_lbs, \
-                 'enclosed', k.enclosed)) FROM {table} k WHERE k.tenant_id = app.tenant_id() AND k.id = {id})"
+                "(SELECT json_build_object('archived', k.archived_at IS NOT NULL, 'unit', {}) FROM {table} k \
+                 WHERE k.tenant_id = {tenant} AND k.id = {id})",
+                rows::UNIT
             )
         };
         format!(
             "json_build_object('driver', (SELECT json_build_object('name', d.name, 'archived', d.archived_at IS NOT NULL, \
-             'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on) \
-             FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = {}), \
+             'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on, \
+             'twic_expires_on', d.twic_expires_on) FROM drivers d WHERE d.tenant_id = {tenant} AND d.id = {}), \
              'truck', {}, 'trailer', {}, \
+             'twic', (SELECT coalesce(json_agg(l.id), '[]') FROM locations l WHERE l.tenant_id = {tenant} \
+             AND l.twic_required AND l.id IN ({locations})), \
              'places', (SELECT coalesce(json_agg(json_build_object('id', l.id, 'name', l.name, 'address', l.address, \
              'city', l.city, 'state', l.state, 'zip', l.zip, 'contact_name', l.contact_name, 'phone', l.phone, \
-             'time_zone', l.time_zone)), '[]') FROM locations l WHERE l.tenant_id = app.tenant_id() AND l.id IN ({})))",
+             'time_zone', l.time_zone)), '[]') FROM locations l WHERE l.tenant_id = {tenant} AND l.id IN ({})))",
             id(&self.driver_id, driver),
             unit("trucks", id(&self.truck_id, truck)),
             unit("trailers", id(&self.trailer_id, trailer)),
@@ -193,5 +239,10 @@ impl Loaded {
     /// The orders on the trip.
     pub(super) fn on_trip(&self) -> impl Iterator<Item = &Order> {
         self.orders.iter().filter(|order| order.trip_id == Some(self.trip.id))
+    }
+
+    /// What of them is still to be hauled.
+    pub(super) fn loads(&self) -> Vec<Load> {
+        self.on_trip().filter_map(ability::load).collect()
     }
 }

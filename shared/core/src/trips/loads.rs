@@ -38,10 +38,10 @@ pub async fn put(tx: &mut Tx, mut loaded: Loaded, order_ids: &[OrderId], now: Da
     if !loaded.trip.status.is_open() {
         return Err(illegal(loaded.trip.status, "no order can be put on a trip"));
     }
-    let before = ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts);
+    let before = ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts);
     let moved = join(&mut loaded, &present)?;
     add_stops(&mut loaded);
-    ability::refuse(&ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts), &before)?;
+    ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &before)?;
     save::trip(tx, loaded, &Moves::default(), moved, now).await
 }
 

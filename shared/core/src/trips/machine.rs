@@ -3,8 +3,10 @@
 
 use chrono::{DateTime, Utc};
 
+use super::TripEvent;
 use super::TripStatus::{self, Cancelled, Completed, Delivered, InProgress, Planning, Ready};
-use super::trip::Trip;
+use super::stops::TripStopId;
+use super::trip::{Change, Trip};
 use crate::base::error::{Error, Result};
 use crate::lookups::cancel_reasons::CancelReasonId;
 
@@ -38,8 +40,18 @@ pub fn illegal(from: TripStatus, what: &str) -> Error {
 /// A step of a trip, for its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
+    /// None: it was a move.
+    pub event: Option<TripEvent>,
+    pub stop_id: Option<TripStopId>,
     pub from: Option<TripStatus>,
     pub to: TripStatus,
+    pub changes: Vec<Change>,
+}
+
+impl Step {
+    fn new(from: Option<TripStatus>, to: TripStatus) -> Self {
+        Self { event: None, stop_id: None, from, to, changes: Vec::new() }
+    }
 }
 
 /// What happened to a trip since it was loaded.
@@ -59,7 +71,14 @@ impl Moves {
 
     /// The trip comes into being.
     pub fn created(&mut self) {
-        self.steps.push(Step { from: None, to: Planning });
+        self.steps.push(Step::new(None, Planning));
+    }
+
+    /// Something else than a move; nothing if it changes nothing.
+    pub fn happens(&mut self, event: TripEvent, stop_id: Option<TripStopId>, status: TripStatus, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            self.steps.push(Step { event: Some(event), stop_id, changes, ..Step::new(Some(status), status) });
+        }
     }
 
     /// # Errors
@@ -68,7 +87,7 @@ impl Moves {
         if !trip.status.next().contains(&to) {
             return Err(illegal(trip.status, what));
         }
-        self.steps.push(Step { from: Some(trip.status), to });
+        self.steps.push(Step::new(Some(trip.status), to));
         trip.status = to;
         Ok(())
     }

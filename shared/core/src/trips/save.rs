@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::ability;
 use super::load::Loaded;
 use super::machine::Moves;
 use super::trip::{Trip, TripOrder};
@@ -40,6 +41,7 @@ pub async fn trip(
     now: DateTime<Utc>,
 ) -> Result<Trip> {
     settle(&mut loaded.trip, now.with_timezone(&tx.entered.time_zone).date_naive());
+    let warnings = ability::warnings(&loaded.trip, &loaded.loads(), &loaded.facts);
     let on_trip: Vec<TripOrder> = loaded.on_trip().map(TripOrder::from).collect();
     let Loaded { mut trip, mut orders, .. } = loaded;
     let moved: Vec<(Order, OrderMoves)> = orders_moved
@@ -56,6 +58,7 @@ pub async fn trip(
     trip.version = saved.version;
     trip.created_at = saved.created_at;
     trip.updated_at = saved.updated_at;
+    trip.warnings = Some(warnings);
     trip.orders = Some(on_trip);
     trip.orders.iter_mut().for_each(|orders| orders.sort_by_key(|order| order.number));
     Ok(trip)
@@ -154,6 +157,9 @@ fn push_history(sql: &mut Sql, trip: &Trip, moves: &Moves) {
                 // Ids that are made one after the other sort like that, also within a millisecond.
                 "id": Uuid::now_v7(),
                 "trip_id": trip.id,
+                "event": step.event,
+                "stop_id": step.stop_id,
+                "changes": step.changes,
                 "from_status": step.from,
                 "to_status": step.to,
                 "at": moves.at,
@@ -163,8 +169,8 @@ fn push_history(sql: &mut Sql, trip: &Trip, moves: &Moves) {
         })
         .collect();
     sql.push(
-        "INSERT INTO trip_history (tenant_id, id, trip_id, from_status, to_status, at, actor_id, reason, cancel_reason_id) \
-         SELECT app.tenant_id(), h.id, h.trip_id, h.from_status, h.to_status, coalesce(h.at, now()), app.actor_id(), h.reason, \
+        "INSERT INTO trip_history (tenant_id, id, trip_id, event, stop_id, changes, from_status, to_status, at, actor_id, reason, cancel_reason_id) \
+         SELECT app.tenant_id(), h.id, h.trip_id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, coalesce(h.at, now()), app.actor_id(), h.reason, \
          h.cancel_reason_id FROM jsonb_populate_recordset(NULL::trip_history, ",
     );
     sql.push_bind(Json(steps)).push(") AS h");

@@ -9,15 +9,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::stops::{self, TripStop};
-use super::{TripStatus, TripStopId};
+use super::load::{Facts, Named, Present};
+use super::{TripEvent, TripStatus, TripStopId, TripWarningCode, ability};
 use crate::base::error::{Error, Result};
 use crate::base::page::{Limit, Page};
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
-use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts};
+use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts, VehicleId};
 use crate::platform::db::{self, Db};
+use crate::skills::rules::match_driver::{Load, rows};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -65,6 +67,9 @@ pub struct Trip {
     /// By number. On a single trip always, in lists with `include=orders`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orders: Option<Vec<TripOrder>>,
+    /// What a person should see to. On a single trip always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<TripWarning>>,
     /// In lists with `include=driver`, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<DriverSummary>,
@@ -74,6 +79,21 @@ pub struct Trip {
     /// In lists with `include=trailer`, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trailer: Option<EquipmentSummary>,
+}
+
+/// What a person should see to before, or while, the trip is on the road.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TripWarning {
+    /// A word for it that never changes.
+    pub code: TripWarningCode,
+    /// The same for a person.
+    pub message: String,
+    /// The order that it is about; null for the trip as a whole.
+    #[schema(required)]
+    pub order_id: Option<OrderId>,
+    /// The vehicle on that order, if it is about one.
+    #[schema(required)]
+    pub vehicle_id: Option<VehicleId>,
 }
 
 /// An order on a trip.
@@ -153,7 +173,7 @@ const ORDERS: &str = "(SELECT coalesce(json_agg(json_build_object('id', o.id, 'n
     'status', o.status, 'on_hold', o.on_hold, 'transport_type', o.transport_type, \
     'pickup_city', o.pickup_city, 'pickup_state', o.pickup_state, 'pickup_date', o.pickup_date, \
     'delivery_city', o.delivery_city, 'delivery_state', o.delivery_state, 'delivery_date', o.delivery_date, \
-    'vehicle_counts', json_build_object('total', o.vehicle_count, 'picked_up', o.picked_up_count, 'delivered', o.delivered_count)) \
+    'vehicle_counts', json_build_object('total', o.vehicle_count, 'picked_up', o.picked_up_count, 'delivered', o.delivered_count, 'on_hold', o.held_count)) \
     ORDER BY o.number), '[]') FROM orders o WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id)";
 const DRIVER: &str = "(SELECT json_build_object('id', d.id, 'name', d.name, 'phone', d.phone) FROM drivers d \
     WHERE d.tenant_id = t.tenant_id AND d.id = t.driver_id)";
@@ -205,25 +225,81 @@ impl Trip {
     }
 }
 
-/// Reads one trip with its stops and orders, in one round trip.
+/// A trip with what its warnings are drawn from.
+struct Shown {
+    trip: Trip,
+    facts: Facts,
+    loads: Vec<Load>,
+}
+
+impl FromRow<'_, PgRow> for Shown {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let Json(facts) = row.try_get("facts")?;
+        let Json(loads) = row.try_get("loads")?;
+        Ok(Self { trip: Trip::from_row(row)?, facts, loads })
+    }
+}
+
+/// Reads one trip with its stops, orders and warnings, in one round trip.
 pub async fn get(db: &Db, actor: &Actor, id: TripId) -> Result<Trip> {
-    let (_, trip) = db
+    let present = Present {
+        tenant: "t.tenant_id",
+        driver: "t.driver_id",
+        truck: "t.truck_id",
+        trailer: "t.trailer_id",
+        locations: "SELECT s.location_id FROM trip_stops s WHERE s.tenant_id = t.tenant_id AND s.trip_id = t.id",
+    };
+    let facts = Named::default().facts(&present);
+    let load = rows::load("o", "v.status NOT IN ('cancelled', 'delivered')");
+    let (_, shown) = db
         .read_one(actor, Action::TripsRead, "trip", |sql| {
-            sql.push("SELECT ").push(Include::PARTS.columns());
-            sql.push(" FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ").push_bind(id);
+            sql.push("SELECT ").push(Include::PARTS.columns()).push(", ").push(&facts).push(" AS facts, ");
+            sql.push("(SELECT coalesce(json_agg(").push(&load).push(" ORDER BY o.id), '[]') FROM orders o ");
+            sql.push("WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id AND o.status NOT IN ('delivered', 'cancelled')) ");
+            sql.push("AS loads FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ").push_bind(id);
         })
         .await?;
+    let Shown { mut trip, facts, loads } = shown;
+    trip.warnings = Some(ability::warnings(&trip, &loads, &facts));
     Ok(trip)
 }
 
-/// One move of a trip.
+/// A field as it was and as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// Its name.
+    pub field: String,
+    /// What it was.
+    #[schema(required)]
+    pub from: Option<String>,
+    /// What it is.
+    #[schema(required)]
+    pub to: Option<String>,
+}
+
+/// The fields that are not what they were.
+pub(super) fn changes(fields: impl IntoIterator<Item = (&'static str, [Option<String>; 2])>) -> Vec<Change> {
+    let changed = fields.into_iter().filter(|(_, [from, to])| from != to);
+    changed.map(|(field, [from, to])| Change { field: field.to_owned(), from, to }).collect()
+}
+
+/// One move of a trip, or what else happened to it.
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct TripHistoryEntry {
     pub id: Uuid,
+    /// What happened, if it was no move.
+    #[schema(required)]
+    pub event: Option<TripEvent>,
+    /// The stop that it happened at, if it did at one.
+    #[schema(required)]
+    pub stop_id: Option<TripStopId>,
+    /// What was recorded before, and what is now.
+    #[sqlx(json)]
+    pub changes: Vec<Change>,
     /// Null when it was created.
     #[schema(required)]
     pub from_status: Option<TripStatus>,
-    /// The state that it went to.
+    /// The state that it went to: the same, if it was no move.
     pub to_status: TripStatus,
     /// When it happened, as told by who recorded it.
     pub at: DateTime<Utc>,
@@ -242,7 +318,7 @@ pub struct TripHistoryEntry {
 impl db::History for TripHistoryEntry {
     const TABLE: &'static str = "trip_history";
     const COLUMNS: &'static str =
-        "h.id, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
+        "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
     const OF: &'static str = "trip_id";
     const OF_TABLE: &'static str = "trips";
     const OF_NAME: &'static str = "trip";

@@ -152,7 +152,7 @@ pub async fn create(
         .collect();
     put_stops(&mut loaded, stops, violations)?;
     loads::add_stops(&mut loaded);
-    ability::refuse(&ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts), &[])?;
+    ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
     let mut moves = Moves::default();
     moves.created();
     let trip = save::trip(&mut tx, loaded, &moves, moved, now).await?;
@@ -181,6 +181,7 @@ fn blank(now: DateTime<Utc>) -> Trip {
         updated_at: now,
         stops: Some(Vec::new()),
         orders: None,
+        warnings: None,
         driver: None,
         truck: None,
         trailer: None,
@@ -201,7 +202,7 @@ pub async fn update(tx: &mut Tx, mut loaded: Loaded, patch: TripPatch, now: Date
     }
     let mut violations = Violations::default();
     check_named(&named, &before, &loaded.facts, &mut violations);
-    let blocked_before = ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts);
+    let blocked_before = ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts);
     let trip = &mut loaded.trip;
     trip.driver_id = patch.driver_id.over(trip.driver_id);
     trip.truck_id = patch.truck_id.over(trip.truck_id);
@@ -236,7 +237,7 @@ pub async fn update(tx: &mut Tx, mut loaded: Loaded, patch: TripPatch, now: Date
     }
     let moved = follow_all(tx, &mut loaded)?;
     if plans_anew || replaced {
-        let blocked = ability::blockers(&loaded.trip, loaded.on_trip(), &loaded.facts);
+        let blocked = ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts);
         // With another driver, truck or trailer nothing is as it was before.
         let same = before.driver_id == loaded.trip.driver_id
             && before.truck_id == loaded.trip.truck_id
@@ -266,7 +267,7 @@ fn follow_all(tx: &Tx, loaded: &mut Loaded) -> Result<OrdersMoved> {
 }
 
 /// What is named must be there, and what is named anew must not be archived.
-fn check_named(named: &Named, before: &Trip, facts: &Facts, violations: &mut Violations) {
+pub(super) fn check_named(named: &Named, before: &Trip, facts: &Facts, violations: &mut Violations) {
     let mut check = |field: &str, is_new: bool, archived: Option<bool>| match archived {
         None => violations.add(field, "there is no such thing in your carrier"),
         Some(true) if is_new => violations.add(field, "is archived"),

@@ -46,6 +46,9 @@ pub struct Truck {
     #[schema(required)]
     pub max_weight_lbs: Option<i32>,
     pub enclosed: bool,
+    /// Whether it can load what does not drive; null is not recorded.
+    #[schema(required)]
+    pub has_winch: Option<bool>,
     #[schema(required)]
     pub notes: Option<String>,
     /// Since when it is archived: out of the lists, still on its orders.
@@ -61,7 +64,7 @@ impl Resource for Truck {
     const TABLE: &'static str = "trucks";
     const NAME: &'static str = "truck";
     const COLUMNS: &'static str = "t.id, t.unit_number, t.vin, t.make, t.model, t.year, t.plate, t.plate_state, t.capacity, \
-        t.max_weight_lbs, t.enclosed, t.notes, t.archived_at, t.version, t.created_at, t.updated_at";
+        t.max_weight_lbs, t.enclosed, t.has_winch, t.notes, t.archived_at, t.version, t.created_at, t.updated_at";
     const READ: Action = Action::EquipmentRead;
     const WRITE: Action = Action::EquipmentWrite;
 
@@ -92,6 +95,8 @@ pub struct NewTruck {
     pub max_weight_lbs: Option<Pounds>,
     #[serde(default)]
     pub enclosed: bool,
+    /// Whether it can load what does not drive.
+    pub has_winch: Option<bool>,
     pub notes: Option<Notes>,
 }
 
@@ -123,6 +128,9 @@ pub struct TruckPatch {
     pub max_weight_lbs: Patch<Option<Pounds>>,
     #[serde(default)]
     pub enclosed: Patch<bool>,
+    /// Whether it can load what does not drive.
+    #[serde(default)]
+    pub has_winch: Patch<Option<bool>>,
     #[serde(default)]
     pub notes: Patch<Option<Notes>>,
     /// True archives, false brings back.
@@ -158,6 +166,7 @@ pub async fn create(tx: &mut Tx, new: NewTruck) -> Result<Truck> {
         .set("capacity", new.capacity)
         .set("max_weight_lbs", new.max_weight_lbs)
         .set("enclosed", new.enclosed)
+        .set("has_winch", new.has_winch)
         .set("notes", new.notes);
     tx.insert(row).await
 }
@@ -176,6 +185,7 @@ pub async fn update(tx: &mut Tx, id: TruckId, version: Option<i64>, patch: Truck
         .patch("capacity", patch.capacity)
         .patch("max_weight_lbs", patch.max_weight_lbs)
         .patch("enclosed", patch.enclosed)
+        .patch("has_winch", patch.has_winch)
         .patch("notes", patch.notes)
         .archive(patch.archived);
     tx.update(id.0, version, changes).await

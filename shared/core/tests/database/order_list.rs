@@ -77,7 +77,7 @@ async fn parts() -> Vec<Part> {
         part("unassigned", vec![], |f| f.unassigned = Some(true)),
         part("transport type", vec![], |f| f.transport_type = Some(TransportType::Enclosed)),
         part("inoperable", vec![], |f| f.is_inoperable = Some(true)),
-        part("payment term", vec![], |f| f.payment_term = vec![PaymentTerm::Days60]),
+        part("payment term", vec![], |f| f.payment_term = PaymentTerm::days(60).into_iter().collect()),
         part("billing", vec![], |f| f.billing_status = vec![BillingStatus::Unbilled, BillingStatus::Invoiced]),
         part("POD", vec![], |f| f.has_pod = Some(true)),
         part("late", vec![], |f| f.late = Some(true)),

@@ -7,7 +7,9 @@ use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::error::Error;
 use carhaul_core::identity::actor::Actor;
+use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::actions::{self, Assignment, Cancellation, MAX_BULK, Occurrence, OrderAction, Remark};
+use carhaul_core::orders::split::{self, Split};
 use carhaul_core::orders::{Order, OrderId};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_http::actor::Caller;
@@ -35,6 +37,7 @@ pub fn router() -> Routes {
         .routes(routes!(release))
         .routes(routes!(archive))
         .routes(routes!(unarchive))
+        .routes(routes!(split))
 }
 
 async fn act(
@@ -77,7 +80,7 @@ async fn unassign(
     act(&app, &actor, id, if_match, post.key.as_ref(), &OrderAction::Unassign(post.body)).await
 }
 
-/// Record the pickup of every vehicle that is not picked up yet.
+/// Record the pickup of every vehicle that is not picked up yet. One on hold stays behind.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/pickup", operation_id = "pick_up_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Order)))]
 async fn pickup(
@@ -90,7 +93,7 @@ async fn pickup(
     act(&app, &actor, id, if_match, post.key.as_ref(), &OrderAction::Pickup(post.body)).await
 }
 
-/// Record that the truck has left with all vehicles: the order is in transit.
+/// Record that the truck has left with all vehicles but those on hold: they are in transit.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/depart", operation_id = "depart_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Order)))]
 async fn depart(
@@ -129,7 +132,7 @@ async fn cancel(
     act(&app, &actor, id, if_match, post.key.as_ref(), &OrderAction::Cancel(post.body)).await
 }
 
-/// Put on hold: it cannot be assigned or picked up until it is released.
+/// Put on hold: it cannot be assigned or picked up until it is released. Again to give another reason.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/hold", operation_id = "hold_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Remark>, responses((status = OK, body = Order)))]
 async fn hold(
@@ -179,6 +182,24 @@ async fn unarchive(
     post: Post<Remark>,
 ) -> Outcome {
     act(&app, &actor, id, if_match, post.key.as_ref(), &OrderAction::Unarchive(post.body)).await
+}
+
+/// Split off vehicles that are not picked up, to travel otherwise than the rest. The new order is for the same customer, from
+/// and to the same places, on the same terms, and is assigned to nobody; the prices of both come to what the price was.
+#[utoipa::path(post, path = "/v1/orders/{order_id}/split", operation_id = "split_order", tag = "orders",
+    params(("order_id" = OrderId, Path)), request_body = Split, responses((status = CREATED, body = Order)))]
+async fn split(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<OrderId>,
+    if_match: IfMatch,
+    post: Post<Split>,
+) -> Outcome {
+    let (version, key) = (if_match.optional()?, post.key.as_ref());
+    let (mut tx, order) = actions::begin_with(&app.db, &actor, Action::OrdersWrite, key, id, version).await?;
+    let order = split::split(&mut tx, order, post.body).await?;
+    let answer = Answer::created(format!("/v1/orders/{}", order.id), &order)?.etag(order.version);
+    Ok(answer.commit(tx).await?)
 }
 
 /// One action on many orders.

@@ -5,7 +5,7 @@ use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::orders::actions::{self, Cancellation, Occurrence, OrderAction};
+use carhaul_core::orders::actions::{self, Cancellation, Occurrence, OrderAction, Remark};
 use carhaul_core::orders::{self, NewVehicle, Order, OrderId, Vehicle, VehicleId, VehiclePatch, vehicles};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_http::actor::Caller;
@@ -24,8 +24,11 @@ pub fn router() -> Routes {
         .routes(routes!(list, create))
         .routes(routes!(get, update, delete))
         .routes(routes!(pickup))
+        .routes(routes!(depart))
         .routes(routes!(deliver))
         .routes(routes!(cancel))
+        .routes(routes!(hold))
+        .routes(routes!(release))
 }
 
 /// The vehicles of an order.
@@ -135,6 +138,20 @@ async fn pickup(
     act(&app, &actor, ids, if_match, post.key.as_ref(), &OrderAction::Pickup(post.body)).await
 }
 
+/// Record that the truck has left with one vehicle: it is in transit, wherever the others are.
+#[utoipa::path(post, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}/depart", operation_id = "depart_order_vehicle",
+    tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
+    request_body = Option<Occurrence>, responses((status = OK, body = Order)))]
+async fn depart(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(ids): Path<(OrderId, VehicleId)>,
+    if_match: IfMatch,
+    post: Post<Occurrence>,
+) -> Outcome {
+    act(&app, &actor, ids, if_match, post.key.as_ref(), &OrderAction::Depart(post.body)).await
+}
+
 /// Record the delivery of one vehicle.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}/deliver", operation_id = "deliver_order_vehicle",
     tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
@@ -161,4 +178,33 @@ async fn cancel(
     post: Post<Cancellation>,
 ) -> Outcome {
     act(&app, &actor, ids, if_match, post.key.as_ref(), &OrderAction::Cancel(post.body)).await
+}
+
+/// Put one vehicle on hold, before it is picked up: it stays behind while the rest of the order moves. Again to give another
+/// reason.
+#[utoipa::path(post, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}/hold", operation_id = "hold_order_vehicle",
+    tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
+    request_body = Option<Remark>, responses((status = OK, body = Order)))]
+async fn hold(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(ids): Path<(OrderId, VehicleId)>,
+    if_match: IfMatch,
+    post: Post<Remark>,
+) -> Outcome {
+    act(&app, &actor, ids, if_match, post.key.as_ref(), &OrderAction::Hold(post.body)).await
+}
+
+/// Release one vehicle from hold.
+#[utoipa::path(post, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}/release", operation_id = "release_order_vehicle",
+    tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
+    request_body = Option<Remark>, responses((status = OK, body = Order)))]
+async fn release(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(ids): Path<(OrderId, VehicleId)>,
+    if_match: IfMatch,
+    post: Post<Remark>,
+) -> Outcome {
+    act(&app, &actor, ids, if_match, post.key.as_ref(), &OrderAction::Release(post.body)).await
 }

@@ -4,13 +4,16 @@ use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::identity::actor::Actor;
+use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::actions::{Cancellation, Occurrence, Remark};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_core::trips::actions::{self, StopTime, TripAction};
+use carhaul_core::trips::correction::{self, StopCorrection};
+use carhaul_core::trips::relay::{self, Relay};
 use carhaul_core::trips::{self, Named, Trip, TripId, TripStopId};
 use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
-use carhaul_http::body::Post;
+use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
 use carhaul_http::query::Path;
 
@@ -25,6 +28,8 @@ pub fn router() -> Routes {
         .routes(routes!(deliver))
         .routes(routes!(complete))
         .routes(routes!(cancel))
+        .routes(routes!(relay))
+        .routes(routes!(correct))
         .routes(routes!(arrive))
         .routes(routes!(depart))
 }
@@ -119,6 +124,41 @@ async fn cancel(
     post: Post<Cancellation>,
 ) -> Outcome {
     act(&app, &actor, id, if_match, post.key.as_ref(), &TripAction::Cancel(post.body)).await
+}
+
+/// Hand a trip on to another driver, truck or trailer, also after a pickup. Its orders that are not delivered go along; both
+/// drivers hear of it, and only the new one sees them from then on.
+#[utoipa::path(post, path = "/v1/trips/{trip_id}/relay", operation_id = "relay_trip", tag = "trips",
+    params(("trip_id" = TripId, Path)), request_body = Relay, responses((status = OK, body = Trip)))]
+async fn relay(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<TripId>,
+    if_match: IfMatch,
+    Post { body, key }: Post<Relay>,
+) -> Outcome {
+    let seen = (id, if_match.optional()?);
+    let (mut tx, loaded) =
+        trips::begin(&app.db, &actor, Action::TripsWrite, key.as_ref(), seen, &body.named()).await?;
+    let trip = relay::relay(&mut tx, loaded, body, app.clock.now()).await?;
+    Ok(Answer::ok(&trip)?.etag(trip.version).commit(tx).await?)
+}
+
+/// Correct what was recorded at a stop. The history keeps what it was. `If-Match` takes the ETag of the trip.
+#[utoipa::path(patch, path = "/v1/trips/{trip_id}/stops/{stop_id}", operation_id = "correct_trip_stop", tag = "trips",
+    params(("trip_id" = TripId, Path), ("stop_id" = TripStopId, Path)), request_body = StopCorrection,
+    responses((status = OK, body = Trip)))]
+async fn correct(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path((id, stop)): Path<(TripId, TripStopId)>,
+    if_match: IfMatch,
+    Json(correction): Json<StopCorrection>,
+) -> Outcome {
+    let seen = (id, if_match.required()?);
+    let (mut tx, loaded) = trips::begin(&app.db, &actor, Action::TripsWrite, None, seen, &Named::default()).await?;
+    let trip = correction::correct(&mut tx, loaded, stop, correction, app.clock.now()).await?;
+    Ok(Answer::ok(&trip)?.etag(trip.version).commit(tx).await?)
 }
 
 /// Record that the driver has come to a stop. A trip that is ready is in progress with that.

@@ -1,7 +1,9 @@
 //! Orders through the API: one file for what a dispatcher does with them.
 
+mod holds;
 mod list;
 mod moves;
+mod split;
 mod vehicles;
 mod write;
 

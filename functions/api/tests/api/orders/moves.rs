@@ -27,7 +27,7 @@ async fn an_order_goes_its_way_from_new_to_archived() {
     assert_eq!(statuses(&go("/depart", json!({})).await), told("in_transit", "in_transit"));
     let delivered = go("/deliver", json!({})).await;
     assert_eq!(statuses(&delivered), told("delivered", "delivered"));
-    assert_eq!(delivered["vehicle_counts"], json!({"total": 2, "picked_up": 2, "delivered": 2}));
+    assert_eq!(delivered["vehicle_counts"], json!({"total": 2, "picked_up": 2, "delivered": 2, "on_hold": 0}));
     assert!(go("/archive", json!({})).await["archived_at"].is_string());
     assert_eq!(owner.get("/v1/orders").await.expect(200)["data"], json!([]));
 

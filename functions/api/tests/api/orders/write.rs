@@ -70,6 +70,41 @@ async fn bad_input_names_every_field_at_once() {
 }
 
 #[tokio::test]
+async fn ach_is_paid_after_any_number_of_days_up_to_a_year() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let customer = create_customer(&owner).await;
+    let with = |method: &str, term: &str| {
+        let mut new = an_order(&customer);
+        (new["payment_method"], new["payment_term"]) = (json!(method), json!(term));
+        new
+    };
+    for term in ["on_pickup", "days_1", "days_21", "days_45", "days_365"] {
+        let order = owner.post("/v1/orders", with("ach", term)).await.expect(201);
+        assert_eq!(owner.get(&path(&order, "")).await.expect(200)["payment_term"], term);
+    }
+    for (method, term) in [
+        ("ach", "days_0"),
+        ("ach", "days_366"),
+        ("ach", "days_021"),
+        ("ach", "net_21"),
+        ("cash", "days_10"),
+        ("certified_funds", "days_30"),
+        ("comchek", "days_21"),
+        ("company_check", "days_45"),
+    ] {
+        let reply = owner.post("/v1/orders", with(method, term)).await;
+        assert_eq!(reply.invalid_fields(), ["/payment_term"], "{method} {term}");
+    }
+    let found = owner.get("/v1/orders?payment_term=days_21&payment_term=days_45").await.expect(200);
+    assert_eq!(found["data"].as_array().unwrap().len(), 2, "{found}");
+    let order = owner.post("/v1/orders", with("ach", "days_21")).await.expect(201);
+    assert_eq!(owner.patch(&path(&order, ""), json!({"payment_method": "comchek"})).await.invalid_fields(), ["/payment_term"]);
+    let both = json!({"payment_method": "comchek", "payment_term": "days_30"});
+    assert_eq!(owner.patch(&path(&order, ""), both).await.expect(200)["payment_term"], "days_30");
+}
+
+#[tokio::test]
 async fn what_a_type_refuses_is_named_by_its_pointer() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;

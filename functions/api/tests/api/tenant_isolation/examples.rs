@@ -237,6 +237,10 @@ pub fn examples() -> Vec<Example> {
         nothing("delete_order_vehicle"),
         empty("pick_up_order_vehicle"),
         empty("deliver_order_vehicle").after(&["pick_up_order"]),
+        empty("depart_order_vehicle").after(&["pick_up_order"]),
+        empty("hold_order_vehicle"),
+        empty("release_order_vehicle").after(&["hold_order_vehicle"]),
+        Example::new("split_order", json!({"vehicle_ids": ["$vehicles"], "note": "$word"})),
         Example::new("cancel_order_vehicle", json!({"reason_id": "$cancel-reasons"})),
         // Trips.
         nothing("list_trips").query("include=stops&include=orders&include=driver&include=truck&include=trailer"),
@@ -267,6 +271,12 @@ pub fn examples() -> Vec<Example> {
         empty("complete_trip").after(&["ready_trip", "start_trip", "pick_up_order", "deliver_order", "deliver_trip"]),
         Example::new("cancel_trip", json!({"reason_id": "$cancel-reasons"})),
         empty("arrive_at_trip_stop").after(&["ready_trip"]),
+        Example::new("correct_trip_stop", json!({"arrived_at": "2026-01-05T08:00:00Z", "note": "$word"}))
+            .after(&["ready_trip", "arrive_at_trip_stop"]),
+        Example::new(
+            "relay_trip",
+            json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": null, "reason": "$word"}),
+        ),
         empty("depart_from_trip_stop").after(&["ready_trip", "arrive_at_trip_stop"]),
     ]
 }

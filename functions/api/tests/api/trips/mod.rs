@@ -1,9 +1,12 @@
 //! Trips through the API: one file for what a dispatcher and a driver do with them.
 
+mod corrections;
 mod list;
 mod loads;
 mod moves;
+mod relay;
 mod stops;
+mod warnings;
 mod write;
 
 use serde_json::{Value, json};

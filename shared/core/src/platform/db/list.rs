@@ -2,6 +2,7 @@
 //! goes on.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
@@ -92,7 +93,7 @@ where
 }
 
 /// Our own words are written out: a cached plan knows then how rare each is, and that a partial index holds it.
-pub fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = &'static str>) {
+pub fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = impl Display>) {
     let words: BTreeSet<_> = words.into_iter().map(|word| format!("'{word}'")).collect();
     if !words.is_empty() {
         let words = words.into_iter().collect::<Vec<_>>().join(", ");

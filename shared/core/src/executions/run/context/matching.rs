@@ -7,23 +7,10 @@ use super::{About, Context, Found, orders, read, targets};
 use crate::base::error::{Error, Result};
 use crate::executions::run::answer::Failed;
 use crate::platform::db::{Sql, SystemTx};
-use crate::skills::rules::match_driver::{self, Asked, Input};
+use crate::skills::rules::match_driver::{self, Asked, Input, rows};
 
 /// What one driver can haul together.
 const MOST_ORDERS: usize = 12;
-
-const LOAD: &str = "json_build_object('id', t.id, 'number', t.number, 'customer_id', t.customer_id, \
-    'transport_type', t.transport_type, \
-    'pickup', json_build_object('place', json_build_object('city', t.pickup_city, 'state', t.pickup_state, 'zip', t.pickup_zip), \
-        'from', t.pickup_from, 'to', t.pickup_to, 'last_day', (t.pickup_to AT TIME ZONE t.pickup_time_zone)::date, \
-        'twic_required', coalesce((SELECT l.twic_required FROM locations l WHERE l.tenant_id = t.tenant_id \
-            AND l.id = t.pickup_location_id), false)), \
-    'delivery', json_build_object('place', json_build_object('city', t.delivery_city, 'state', t.delivery_state, 'zip', t.delivery_zip), \
-        'from', t.delivery_from, 'to', t.delivery_to, 'last_day', (t.delivery_to AT TIME ZONE t.delivery_time_zone)::date, \
-        'twic_required', coalesce((SELECT l.twic_required FROM locations l WHERE l.tenant_id = t.tenant_id \
-            AND l.id = t.delivery_location_id), false)), \
-    'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
-        FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id AND v.status <> 'cancelled'))";
 
 /// An order `o` that a driver has to do, or did last.
 const ASSIGNMENT: &str = "json_build_object('order_id', o.id, 'number', o.number, 'status', o.status, \
@@ -31,9 +18,6 @@ const ASSIGNMENT: &str = "json_build_object('order_id', o.id, 'number', o.number
     'delivery', json_build_object('city', o.delivery_city, 'state', o.delivery_state, 'zip', o.delivery_zip), \
     'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
         FROM order_vehicles v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id AND v.status <> 'cancelled')) AS a";
-
-const UNIT: &str = "json_build_object('unit_number', k.unit_number, 'capacity', k.capacity, \
-    'max_weight_lbs', k.max_weight_lbs, 'enclosed', k.enclosed)";
 
 pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
     let Asked { mut order_ids } = match read(input) {
@@ -45,7 +29,7 @@ pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
         let detail = format!("/order_ids: one driver hauls at most {MOST_ORDERS} orders together");
         return Ok(Err(Failed::for_good("bad_input", detail)));
     }
-    let rows = match orders(tx, LOAD, &order_ids, "/order_ids").await? {
+    let rows = match orders(tx, &rows::load("t", "v.status <> 'cancelled'"), &order_ids, "/order_ids").await? {
         Ok(rows) => rows,
         Err(failed) => return Ok(Err(failed)),
     };
@@ -63,10 +47,12 @@ async fn candidates(tx: &mut SystemTx, loads: &[match_driver::Load]) -> Result<V
     let customers: Vec<_> = loads.iter().map(|load| load.customer_id).collect();
     let mut sql = Sql::new("SELECT json_build_object('id', d.id, 'name', d.name, 'archived', false, ");
     sql.push("'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on, ");
+    sql.push("'twic_expires_on', d.twic_expires_on, ");
     for (unit, table) in [("truck", "trucks"), ("trailer", "trailers")] {
         sql.push(format_args!(
-            "'{unit}', (SELECT {UNIT} FROM {table} k WHERE k.tenant_id = d.tenant_id AND k.id = last.{unit}_id \
-             AND k.archived_at IS NULL), "
+            "'{unit}', (SELECT {} FROM {table} k WHERE k.tenant_id = d.tenant_id AND k.id = last.{unit}_id \
+             AND k.archived_at IS NULL), ",
+            rows::UNIT
         ));
     }
     let of_driver = "FROM orders o WHERE o.tenant_id = d.tenant_id AND o.driver_id = d.id";

@@ -100,8 +100,8 @@ fn fee(order: &OrderFacts, issues: &mut Vec<Issue>) {
 
 fn payment(order: &OrderFacts, issues: &mut Vec<Issue>) {
     match (order.payment_method, order.payment_term) {
-        (Some(method), Some(term)) if !method.terms().contains(&term) => {
-            let message = format!("{} is not paid {}", method.as_str(), term.as_str());
+        (Some(method), Some(term)) if !method.takes(term) => {
+            let message = format!("{} is not paid {term}", method.as_str());
             found(issues, Severity::Error, Code::PaymentDoesNotFit, "/payment_term", message);
         }
         (Some(_), Some(_)) => {}

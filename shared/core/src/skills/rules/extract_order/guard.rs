@@ -213,9 +213,9 @@ fn warn_of_money(order: &Draft, warn: &mut impl FnMut(WarningCode, &str, String)
     let amount = |told: &Option<Told<crate::base::money::Amount>>| told.as_ref().map(|told| told.value.decimal());
     if let Some(method) = &order.payment_method
         && let Some(term) = &order.payment_term
-        && !method.value.terms().contains(&term.value)
+        && !method.value.takes(term.value)
     {
-        let detail = format!("{} is not paid {}", method.value.as_str(), term.value.as_str());
+        let detail = format!("{} is not paid {}", method.value.as_str(), term.value);
         warn(WarningCode::PaymentDoesNotFit, "/payment_term", detail);
     }
     let Some(price) = amount(&order.price) else { return };

@@ -64,15 +64,7 @@ pub fn term(text: &str, sure: bool) -> Option<Told<PaymentTerm>> {
     }
     let days = DAYS.captures_iter(text).find_map(|found| {
         let days = found.get(1).or(found.get(2))?.as_str();
-        let term = match days.parse::<u32>().ok()? {
-            2 => PaymentTerm::Days2,
-            5 => PaymentTerm::Days5,
-            10 => PaymentTerm::Days10,
-            15 => PaymentTerm::Days15,
-            30 => PaymentTerm::Days30,
-            60 => PaymentTerm::Days60,
-            _ => return None,
-        };
+        let term = PaymentTerm::days(days.parse().ok()?)?;
         Some(told(term, 0.9, found.get(0)?.as_str()))
     });
     days.or_else(|| {
@@ -97,16 +89,20 @@ mod tests {
     fn payment_is_told_in_many_words() {
         use PaymentMethod::*;
         use PaymentTerm::*;
+        let days = PaymentTerm::days;
         for (text, how, when) in [
-            ("ACH, Net 30", Some(Ach), Some(Days30)),
-            ("Company Check within 5 business days of receiving a signed BOL", Some(CompanyCheck), Some(Days5)),
-            ("QuickPay ACH, 2 business days", Some(Ach), Some(Days2)),
+            ("ACH, Net 30", Some(Ach), days(30)),
+            ("Company Check within 5 business days of receiving a signed BOL", Some(CompanyCheck), days(5)),
+            ("QuickPay ACH, 2 business days", Some(Ach), days(2)),
             ("paid by Comcheck on delivery", Some(Comchek), Some(OnDelivery)),
             ("COD", Some(Cash), Some(OnDelivery)),
             ("COD, company check", Some(CompanyCheck), Some(OnDelivery)),
             ("cash at pick up", Some(Cash), Some(OnPickup)),
             ("$3,800 cashier's check at delivery.", Some(CertifiedFunds), Some(OnDelivery)),
-            ("net 21", None, None),
+            ("net 21", None, days(21)),
+            ("ACH 45 days after delivery", Some(Ach), days(45)),
+            ("net 0", None, None),
+            ("net 400", None, None),
             ("removed within 5 days of sale", None, None),
         ] {
             assert_eq!(method(text).map(|told| told.value), how, "{text}");

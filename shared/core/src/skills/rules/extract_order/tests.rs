@@ -344,7 +344,7 @@ fn a_value_out_of_its_range_or_of_the_wrong_form_is_refused() {
     for (field, value, refused) in [
         ("/order/price", told(json!("-1")), "/order/price/value"),
         ("/order/price", told(json!(450.0)), "/order/price/value"),
-        ("/order/payment_term", told(json!("days_21")), "/order/payment_term/value"),
+        ("/order/payment_term", told(json!("days_366")), "/order/payment_term/value"),
         ("/order/vehicles/0/year", told(json!(1200)), "/order/vehicles/0/year/value"),
         ("/order/vehicles/0/vin", told(json!("123")), "/order/vehicles/0/vin/value"),
         ("/order/pickup/from", told(json!("next week")), "/order/pickup/from/value"),

@@ -28,7 +28,7 @@ pub fn judge(orders: &[Load], driver: &Candidate) -> Verdict {
     }
     documents(orders, driver, &mut verdict);
     equipment(orders, driver, &mut verdict);
-    needs(orders, &mut verdict);
+    needs(orders, driver, &mut verdict);
     verdict
 }
 
@@ -114,21 +114,28 @@ fn overlaps(overlapping: &[&Assignment], verdict: &mut Verdict) {
     }
 }
 
-/// What no record tells.
-fn needs(orders: &[Load], verdict: &mut Verdict) {
+/// What a load needs beside room.
+fn needs(orders: &[Load], driver: &Candidate, verdict: &mut Verdict) {
     let inoperable = orders.iter().flat_map(|order| &order.vehicles).filter(|vehicle| vehicle.is_inoperable).count();
     if inoperable > 0 && orders.iter().all(|order| order.transport_type != TransportType::Driveaway) {
-        let detail = format!("{} inoperable: make sure of a winch", count(inoperable, "vehicle"));
-        verdict.caution(CautionCode::WinchNeeded, detail);
+        if !driver.has_winch() {
+            let detail = format!("{} inoperable: make sure of a winch", count(inoperable, "vehicle"));
+            verdict.caution(CautionCode::WinchNeeded, detail);
+        }
     } else if inoperable > 0 {
         verdict.block(BlockerCode::NotDrivable, "an inoperable vehicle cannot be driven away");
     }
     for order in orders {
         for (stop, what) in [(&order.pickup, "pickup"), (&order.delivery, "delivery")] {
-            if stop.twic_required {
+            if stop.twic_required && driver.twic_expires_on.is_none_or(|day| day < stop.last_day) {
                 let detail = format!("the {what} of order {} needs a TWIC card", order.number);
                 verdict.caution(CautionCode::TwicNeeded, detail);
             }
+        }
+        let held = order.vehicles.iter().filter(|vehicle| vehicle.on_hold).count();
+        if held > 0 {
+            let detail = format!("{} of order {} on hold, to be released before pickup", count(held, "vehicle"), order.number);
+            verdict.caution(CautionCode::VehicleOnHold, detail);
         }
     }
 }

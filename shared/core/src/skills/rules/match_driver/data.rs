@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
-use crate::orders::{OrderId, OrderStatus, TransportType};
+use crate::orders::{OrderId, OrderStatus, TransportType, VehicleId};
 
 /// What is asked for. Further fields are for the instructions of a copy.
 #[derive(Debug, Deserialize)]
@@ -56,8 +56,13 @@ pub struct Place {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VehicleFacts {
+    #[serde(default)]
+    pub id: Option<VehicleId>,
     pub weight_lbs: Option<i32>,
     pub is_inoperable: bool,
+    /// It cannot be picked up yet, and keeps its slot.
+    #[serde(default)]
+    pub on_hold: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +75,9 @@ pub struct Candidate {
     pub licence_expires_on: Option<NaiveDate>,
     /// The last day on which it is valid.
     pub medical_card_expires_on: Option<NaiveDate>,
+    /// The last day on which it is valid.
+    #[serde(default)]
+    pub twic_expires_on: Option<NaiveDate>,
     /// What the driver drives: that of the latest order, say.
     pub truck: Option<Unit>,
     pub trailer: Option<Unit>,
@@ -88,6 +96,9 @@ pub struct Unit {
     pub capacity: i16,
     pub max_weight_lbs: Option<i32>,
     pub enclosed: bool,
+    /// None: nobody has recorded it.
+    #[serde(default)]
+    pub has_winch: Option<bool>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,6 +127,11 @@ impl Candidate {
             .filter(|assignment| assignment.is_open())
             .map(|assignment| assignment.vehicles.len())
             .sum()
+    }
+
+    /// Whether it can load what does not drive, as far as is known.
+    pub fn has_winch(&self) -> bool {
+        self.truck.iter().chain(&self.trailer).any(|unit| unit.has_winch == Some(true))
     }
 
     /// Truck and trailer, where they can carry anything.
@@ -207,4 +223,6 @@ pub enum CautionCode {
     WeightNotKnown,
     WinchNeeded,
     TwicNeeded,
+    /// A vehicle that cannot be picked up until it is released.
+    VehicleOnHold,
 }

@@ -1,13 +1,14 @@
 //! Ranks drivers for orders that are to be hauled together. What a driver must have comes first and is no matter of points;
 //! the rest is weighed, and each weight is told in words.
 //!
-//! Whether a trailer has a winch and whether a driver holds a TWIC card is on no record of the carrier: where an order needs
-//! one, that is a caution to ask, not a blocker.
+//! A carrier need not record whether a trailer has a winch or a driver holds a TWIC card: where an order needs one and none is
+//! on record, that is a caution to ask, not a blocker.
 
 mod blockers;
 mod data;
 mod factors;
 pub mod guard;
+pub mod rows;
 mod states;
 
 pub use self::data::{
