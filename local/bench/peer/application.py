@@ -40,6 +40,7 @@ class VehicleCounts(BaseModel):
     total: int
     picked_up: int
     delivered: int
+    on_hold: int
 
 
 class Order(BaseModel):
@@ -49,6 +50,7 @@ class Order(BaseModel):
     status: str
     billing_status: str
     on_hold: bool
+    hold_reason: str | None
     archived_at: datetime | None
     cancel_reason_id: uuid.UUID | None
     custom_status_id: uuid.UUID | None
@@ -59,6 +61,7 @@ class Order(BaseModel):
     truck_id: uuid.UUID | None
     trailer_id: uuid.UUID | None
     trip_id: uuid.UUID | None
+    split_from: uuid.UUID | None
     pickup: Stop
     delivery: Stop
     price: Decimal | None
@@ -100,7 +103,10 @@ def stop(row, kind):
 def order(row):
     fields = {name: row[name] for name in Order.model_fields if name in row}
     counts = VehicleCounts.model_construct(
-        total=row["vehicle_count"], picked_up=row["picked_up_count"], delivered=row["delivered_count"]
+        total=row["vehicle_count"],
+        picked_up=row["picked_up_count"],
+        delivered=row["delivered_count"],
+        on_hold=row["held_count"],
     )
     return Order.model_construct(**fields, pickup=stop(row, "pickup"), delivery=stop(row, "delivery"), vehicle_counts=counts)
 

@@ -49,6 +49,7 @@ pub struct Filter {
     pub has_pod: Option<bool>,
     pub late: Option<bool>,
     pub on_hold: Option<bool>,
+    pub vehicles_on_hold: Option<bool>,
     pub archived: bool,
     /// Prefixes of order number, reference, VIN or its last six, lot number, words of the customer's name.
     pub q: Option<String>,
@@ -215,6 +216,7 @@ impl Filter {
         push_flag(sql, "t.is_inoperable", self.is_inoperable);
         push_flag(sql, "t.has_pod", self.has_pod);
         push_flag(sql, "t.on_hold", self.on_hold);
+        push_flag(sql, "t.held_count > 0", self.vehicles_on_hold);
         push_flag(sql, IS_LATE, self.late);
         if self.late == Some(true) {
             // Nothing new, but so plainly that the planner walks an index of what is open.

@@ -22,7 +22,7 @@ INSERT INTO orders (tenant_id, id, number, reference, status, billing_status, on
     transport_type, customer_id, dispatcher_id, driver_id, truck_id, trip_id,
     pickup_city, pickup_state, pickup_zip, pickup_time_zone, pickup_from, pickup_to,
     delivery_city, delivery_state, delivery_zip, delivery_time_zone, delivery_from, delivery_to,
-    price, currency, payment_method, payment_term, has_pod, vehicle_count, is_inoperable, updated_at)
+    price, currency, payment_method, payment_term, has_pod, vehicle_count, is_inoperable, held_count, updated_at)
 SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
     CASE WHEN n % 200 = 0 THEN 'new' WHEN n % 100 = 1 THEN 'assigned' WHEN n % 100 = 2 THEN 'picked_up'
          WHEN n % 100 = 3 THEN 'in_transit' WHEN n % 20 = 4 THEN 'cancelled' ELSE 'delivered' END,
@@ -37,7 +37,7 @@ SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
     'City ' || n % 500, 'S' || n % 50, lpad((n % 3000)::text, 5, '0'), 'America/New_York', t.picked_up, t.picked_up + interval '4 hours',
     'City ' || n % 400, 'S' || n % 40, lpad((n % 2000)::text, 5, '0'), 'America/Chicago', t.delivered, t.delivered + interval '4 hours',
     n, 'USD', 'ach', (ARRAY['days_2', 'days_5', 'days_10', 'days_15', 'days_30', 'days_60', 'on_pickup', 'on_delivery'])[1 + n % 8],
-    n % 80 = 0, 1, n % 110 = 0, t.picked_up
+    n % 80 = 0, 1, n % 110 = 0, CASE WHEN n % 400 = 0 THEN 1 ELSE 0 END, t.picked_up
 FROM generate_series(1, $orders) n
 CROSS JOIN LATERAL (SELECT now() - n * interval '1 hour' AS picked_up, now() - n * interval '1 hour' + interval '3 days' AS delivered) t;
 

@@ -82,6 +82,7 @@ async fn parts() -> Vec<Part> {
         part("POD", vec![], |f| f.has_pod = Some(true)),
         part("late", vec![], |f| f.late = Some(true)),
         part("on hold", vec![], |f| f.on_hold = Some(true)),
+        part("vehicles on hold", vec![], |f| f.vehicles_on_hold = Some(true)),
         part("archived", vec![], |f| f.archived = true),
         part("custom status", quoted(status), move |f| f.custom_status = vec![CustomStatusId(status)]),
         part("driver", quoted(driver), move |f| f.driver = vec![DriverId(driver)]),

@@ -275,6 +275,7 @@ async fn every_filter_of_the_order_list_finds_its_index() {
         order_list("has a POD", Filter { has_pod: Some(true), ..none() }, &[], "orders_has_pod").await,
         order_list("late", Filter { late: Some(true), ..none() }, &[], "status = ANY").await,
         order_list("on hold", Filter { on_hold: Some(true), ..none() }, &[], "orders_on_hold").await,
+        order_list("vehicles on hold", Filter { vehicles_on_hold: Some(true), ..none() }, &[], "orders_v").await,
         order_list("archived", Filter { archived: true, ..none() }, &[], "orders_archived").await,
         order_list(
             "search",

@@ -68,6 +68,8 @@ pub struct ListQuery {
     /// A window has closed before its pickup or delivery.
     late: Option<bool>,
     on_hold: Option<bool>,
+    /// Whether any vehicle is on hold for itself.
+    vehicles_on_hold: Option<bool>,
     /// True lists the archived ones instead.
     #[serde(default)]
     archived: bool,
@@ -152,6 +154,7 @@ impl ListQuery {
             has_pod: self.has_pod,
             late: self.late,
             on_hold: self.on_hold,
+            vehicles_on_hold: self.vehicles_on_hold,
             archived: self.archived,
             q: self.q,
         };

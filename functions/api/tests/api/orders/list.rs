@@ -65,6 +65,8 @@ impl Scene {
         owner.post(&path(&orders[4], "/assign"), json!({"driver_id": driver, "truck_id": truck})).await.expect(200);
         owner.patch(&path(&orders[4], ""), json!({"custom_status_id": custom_status})).await.expect(200);
         owner.post(&path(&orders[5], "/hold"), json!({})).await.expect(200);
+        let vehicle = id(&orders[3]["vehicles"][0]);
+        owner.post(&path(&orders[3], &format!("/vehicles/{vehicle}/hold")), json!({})).await.expect(200);
         // Nothing sets it yet but the invoices that come.
         app.run(&format!("UPDATE orders SET billing_status = 'paid' WHERE id = '{}'", id(&orders[3]))).await;
         Self { app, carrier, orders, driver, tag, truck, custom_status, dispatcher }
@@ -136,6 +138,8 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
         ("has_pod=false&late=true".into(), &[3]),
         ("late=false".into(), &[0, 1, 2, 4, 5]),
         ("on_hold=true".into(), &[5]),
+        ("vehicles_on_hold=true".into(), &[3]),
+        ("vehicles_on_hold=false".into(), &[0, 1, 2, 4, 5]),
         ("archived=true".into(), &[]),
         ("q=ref3".into(), &[3]),
         ("q=harbor".into(), &[4, 5]),
