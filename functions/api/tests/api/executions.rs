@@ -381,3 +381,42 @@ async fn a_match_becomes_an_assignment_if_its_order_is_as_it_was() {
     assert_eq!(owner.get(&format!("/v1/orders/{order}")).await.expect(200)["status"], "new");
     assert_eq!(owner.get(&at).await.expect(200)["review"], "pending");
 }
+
+#[tokio::test]
+async fn a_match_tells_of_vehicles_on_hold_and_assigns_their_order_all_the_same() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let order = crate::orders::create_order(&owner).await;
+    let driver = json!({"name": "Sam", "licence_expires_on": "2040-01-01"});
+    owner.post("/v1/drivers", driver).await.expect(201);
+    let held = format!("/v1/orders/{}/vehicles/{}", id(&order), id(&order["vehicles"][0]));
+    owner.post(&format!("{held}/hold"), json!({"note": "no keys"})).await.expect(200);
+    let asked = json!({"skill": "match_driver", "input": {"order_ids": [order["id"]]}});
+    let at = format!("{EXECUTIONS}/{}", id(&owner.post(EXECUTIONS, asked).await.expect(202)));
+    app.run_execution(at.rsplit('/').next().unwrap()).await;
+    let done = owner.get(&at).await.expect(200);
+    assert_eq!(done["status"], "succeeded", "{done}");
+    let cautions = done["output"]["drivers"][0]["cautions"].as_array().unwrap();
+    let told = cautions.iter().find(|caution| caution["code"] == "vehicle_on_hold").expect("it is told");
+    let detail = format!("1 vehicle of order {} on hold, to be released before pickup", order["number"]);
+    assert_eq!(told["detail"], json!(detail));
+    owner.post(&format!("{at}/apply"), json!({})).await.expect(200);
+    let vehicle = owner.get(&held).await.expect(200);
+    assert_eq!((&vehicle["status"], &vehicle["on_hold"]), (&json!("assigned"), &json!(true)));
+    assert_eq!(owner.post(&format!("{held}/pickup"), json!({})).await.refused(409, "conflict")["code"], "on_hold");
+}
+
+#[tokio::test]
+async fn a_tender_on_any_terms_of_days_becomes_an_order_on_them() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let customer = create_customer(&owner).await;
+    let tender = a_tender("LB-21").replace("Vehicles:", "Payment: ACH, net 21\nVehicles:");
+    let at = extract(&app, &owner, &tender).await;
+    let draft = owner.get(&at).await.expect(200);
+    assert_eq!(draft["output"]["order"]["payment_term"]["value"], "days_21", "{draft}");
+    let applied = owner.post(&format!("{at}/apply"), changes(&customer)).await.expect(200);
+    let order = applied["applied_order_ids"][0].as_str().unwrap();
+    let order = owner.get(&format!("/v1/orders/{order}")).await.expect(200);
+    assert_eq!((&order["payment_method"], &order["payment_term"]), (&json!("ach"), &json!("days_21")));
+}

@@ -165,9 +165,15 @@ fn check_state(order: &Order) {
     assert_eq!(usize::try_from(order.vehicle_counts.total).unwrap(), active.len());
     assert!(order.vehicle_counts.delivered <= order.vehicle_counts.picked_up);
     assert!(order.vehicle_counts.picked_up <= order.vehicle_counts.total);
-    assert_eq!(usize::try_from(order.vehicle_counts.on_hold).unwrap(), active.iter().filter(|vehicle| vehicle.on_hold).count());
+    assert_eq!(
+        usize::try_from(order.vehicle_counts.on_hold).unwrap(),
+        active.iter().filter(|vehicle| vehicle.on_hold).count()
+    );
     for vehicle in order.loaded_vehicles() {
-        assert!(!vehicle.on_hold || matches!(vehicle.status, New | Assigned), "only what is still to be picked up waits");
+        assert!(
+            !vehicle.on_hold || matches!(vehicle.status, New | Assigned),
+            "only what is still to be picked up waits"
+        );
         assert!(vehicle.on_hold || vehicle.hold_reason.is_none());
     }
     if order.archived_at.is_some() {
@@ -281,9 +287,15 @@ fn a_held_vehicle_stays_behind_while_the_rest_of_the_order_goes_its_way() {
     hold(&mut order, &mut moves, held).unwrap();
     let mut moves = Moves::default();
     assign(&mut order, &mut moves).unwrap();
-    assert_eq!(conflict(pickup(&mut order, &mut moves, held, at(1))), ("on_hold", vec!["new".into(), "cancelled".into()]));
+    assert_eq!(
+        conflict(pickup(&mut order, &mut moves, held, at(1))),
+        ("on_hold", vec!["new".into(), "cancelled".into()])
+    );
     pickup(&mut order, &mut moves, Which::All, at(1)).unwrap();
-    assert_eq!((order.status, order.vehicle_counts), (Assigned, VehicleCounts { total: 3, picked_up: 2, delivered: 0, on_hold: 1 }));
+    assert_eq!(
+        (order.status, order.vehicle_counts),
+        (Assigned, VehicleCounts { total: 3, picked_up: 2, delivered: 0, on_hold: 1 })
+    );
     assert_eq!(conflict(pickup(&mut order, &mut moves, Which::All, at(1))).0, "on_hold", "all that waits is on hold");
     depart(&mut order, &mut moves, Which::All).unwrap();
     deliver(&mut order, &mut moves, Which::All, at(2)).unwrap();

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::words::words;
 use crate::base::error::Violations;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
 use utoipa::__dev::ComposeSchema;
+use utoipa::ToSchema;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 words! {
@@ -158,7 +158,13 @@ mod tests {
         use PaymentMethod::*;
         let short: &[u16] = &[2, 5];
         let long: &[u16] = &[2, 5, 10, 15, 30, 60];
-        for (method, days) in [(Cash, Some(short)), (CertifiedFunds, Some(short)), (Comchek, Some(long)), (CompanyCheck, Some(long)), (Ach, None)] {
+        for (method, days) in [
+            (Cash, Some(short)),
+            (CertifiedFunds, Some(short)),
+            (Comchek, Some(long)),
+            (CompanyCheck, Some(long)),
+            (Ach, None),
+        ] {
             for term in [PaymentTerm::OnPickup, PaymentTerm::OnDelivery] {
                 assert_eq!(refusal(method, term), None);
             }
@@ -168,7 +174,10 @@ mod tests {
             }
         }
         let (pointer, detail) = refusal(Cash, PaymentTerm::days(30).unwrap()).unwrap();
-        assert_eq!((pointer.as_str(), detail.as_str()), ("/payment_term", "cash can be paid on_pickup, on_delivery, days_2, days_5"));
+        assert_eq!(
+            (pointer.as_str(), detail.as_str()),
+            ("/payment_term", "cash can be paid on_pickup, on_delivery, days_2, days_5")
+        );
     }
 
     #[test]
@@ -176,7 +185,20 @@ mod tests {
         for word in ["on_pickup", "on_delivery", "days_1", "days_21", "days_365"] {
             assert_eq!(word.parse::<PaymentTerm>().unwrap().to_string(), word);
         }
-        for word in ["", "days_", "days_0", "days_007", "days_+7", "days_-7", "days_366", "days_99999", "days_7 ", "Days_7", "net_30", "30"] {
+        for word in [
+            "",
+            "days_",
+            "days_0",
+            "days_007",
+            "days_+7",
+            "days_-7",
+            "days_366",
+            "days_99999",
+            "days_7 ",
+            "Days_7",
+            "net_30",
+            "30",
+        ] {
             assert!(word.parse::<PaymentTerm>().is_err(), "{word}");
         }
     }

@@ -85,13 +85,18 @@ pub async fn split(tx: &mut Tx, mut order: Order, split: Split) -> Result<Order>
         ") AS g (id uuid, status text, position smallint)), moved AS (UPDATE order_vehicles t SET status = g.status, \
          position = g.position, order_id = ",
     );
-    sql.push_bind(id).push(" FROM g WHERE t.tenant_id = app.tenant_id() AND t.id = g.id AND t.order_id = ").push_bind(old);
-    sql.push("), tagged AS (INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT app.tenant_id(), ").push_bind(id);
+    sql.push_bind(id)
+        .push(" FROM g WHERE t.tenant_id = app.tenant_id() AND t.id = g.id AND t.order_id = ")
+        .push_bind(old);
+    sql.push("), tagged AS (INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT app.tenant_id(), ")
+        .push_bind(id);
     sql.push(", g.tag_id FROM order_tags g WHERE g.tenant_id = app.tenant_id() AND g.order_id = ").push_bind(old);
     // Each order names the other, whose number is known only here.
     sql.push("), split_history AS (");
     let between = |sql: &mut Sql| {
-        sql.push("concat_ws(': ', CASE WHEN h.order_id = ").push_bind(old).push(" THEN 'split off to order ' || n.number ELSE ");
+        sql.push("concat_ws(': ', CASE WHEN h.order_id = ")
+            .push_bind(old)
+            .push(" THEN 'split off to order ' || n.number ELSE ");
         sql.push_bind(format!("split from order {number}")).push(" END, ").push_bind(note).push("::text)");
     };
     save::push_history_as(&mut sql, steps, between);
@@ -132,7 +137,8 @@ fn take_vehicles(order: &mut Order, ids: &[VehicleId]) -> Result<Vec<Vehicle>> {
     violations.add_unless(some_stay, "/vehicle_ids", "at least one vehicle stays on the order");
     violations.into_result()?;
     if order.billing_status != BillingStatus::Unbilled {
-        let detail = format!("the order is {}: what is billed is not split", order.billing_status.as_str().replace('_', " "));
+        let detail =
+            format!("the order is {}: what is billed is not split", order.billing_status.as_str().replace('_', " "));
         return Err(Error::conflict("billed", detail));
     }
     let vehicles = order.loaded_vehicles();

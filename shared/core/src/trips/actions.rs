@@ -14,8 +14,8 @@ use super::{TripStatus, ability, loads};
 use crate::base::error::{Error, Result};
 use crate::base::moment::Moment;
 use crate::identity::permissions::Action as Permission;
-use crate::orders::OrderStatus;
 use crate::orders::actions::{Cancellation, Occurrence, Remark, happened_at};
+use crate::orders::{Order, OrderStatus};
 use crate::platform::db::Tx;
 
 /// When the driver came or left.
@@ -134,8 +134,17 @@ fn require_complete(loaded: &Loaded) -> Result<()> {
 fn require_delivered(loaded: &Loaded) -> Result<()> {
     let open =
         loaded.on_trip().filter(|order| !matches!(order.status, OrderStatus::Delivered | OrderStatus::Cancelled));
-    let open: Vec<String> =
-        open.map(|order| format!("order {} is {}", order.number, order.status.as_str().replace('_', " "))).collect();
+    let told = |order: &Order| {
+        let status = order.status.as_str().replace('_', " ");
+        // Its other vehicles may well be delivered.
+        let held = if order.vehicle_counts.on_hold > 0 {
+            " with vehicles on hold: release them or split them off"
+        } else {
+            ""
+        };
+        format!("order {} is {status}{held}", order.number)
+    };
+    let open: Vec<String> = open.map(told).collect();
     if open.is_empty() { Ok(()) } else { Err(Error::conflict("orders_not_delivered", open.join(", "))) }
 }
 

@@ -155,13 +155,8 @@ pub(super) async fn begin_new(
     let orders = format!("t.tenant_id = app.tenant_id() AND t.id IN ({})", list(&named.order_ids));
     let locations = named.locations(&orders);
     let nothing = "NULL::uuid";
-    let present = Present {
-        tenant: "app.tenant_id()",
-        driver: nothing,
-        truck: nothing,
-        trailer: nothing,
-        locations: &locations,
-    };
+    let present =
+        Present { tenant: "app.tenant_id()", driver: nothing, truck: nothing, trailer: nothing, locations: &locations };
     let load = format!(
         "SELECT FROM orders t WHERE {orders} ORDER BY t.id FOR UPDATE; \
          SELECT {columns}, r.facts FROM (SELECT {facts} AS facts) r LEFT JOIN orders t ON {orders} ORDER BY t.id",

@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::TripEvent;
 use super::ability;
 use super::load::{Loaded, Named};
 use super::machine::{Moves, illegal};
 use super::save::{self, OrdersMoved};
 use super::trip::{Trip, changes};
 use super::write::check_named;
-use super::TripEvent;
 use crate::base::error::{Error, Result, Violations};
 use crate::base::patch::Patch;
 use crate::base::text::Text;

@@ -8,8 +8,8 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::stops::{self, TripStop};
 use super::load::{Facts, Named, Present};
+use super::stops::{self, TripStop};
 use super::{TripEvent, TripStatus, TripStopId, TripWarningCode, ability};
 use crate::base::error::{Error, Result};
 use crate::base::page::{Limit, Page};
@@ -255,7 +255,9 @@ pub async fn get(db: &Db, actor: &Actor, id: TripId) -> Result<Trip> {
         .read_one(actor, Action::TripsRead, "trip", |sql| {
             sql.push("SELECT ").push(Include::PARTS.columns()).push(", ").push(&facts).push(" AS facts, ");
             sql.push("(SELECT coalesce(json_agg(").push(&load).push(" ORDER BY o.id), '[]') FROM orders o ");
-            sql.push("WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id AND o.status NOT IN ('delivered', 'cancelled')) ");
+            sql.push(
+                "WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id AND o.status NOT IN ('delivered', 'cancelled')) ",
+            );
             sql.push("AS loads FROM trips t WHERE t.tenant_id = e.tenant_id AND t.id = ").push_bind(id);
         })
         .await?;
@@ -317,8 +319,7 @@ pub struct TripHistoryEntry {
 
 impl db::History for TripHistoryEntry {
     const TABLE: &'static str = "trip_history";
-    const COLUMNS: &'static str =
-        "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
+    const COLUMNS: &'static str = "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
     const OF: &'static str = "trip_id";
     const OF_TABLE: &'static str = "trips";
     const OF_NAME: &'static str = "trip";

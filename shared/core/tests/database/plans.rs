@@ -264,7 +264,13 @@ async fn every_filter_of_the_order_list_finds_its_index() {
         )
         .await,
         order_list("inoperable", Filter { is_inoperable: Some(true), ..none() }, &[], "orders_inoperable").await,
-        order_list("payment term", Filter { payment_term: PaymentTerm::days(60).into_iter().collect(), ..none() }, &[], "orders_p").await,
+        order_list(
+            "payment term",
+            Filter { payment_term: PaymentTerm::days(60).into_iter().collect(), ..none() },
+            &[],
+            "orders_p",
+        )
+        .await,
         order_list(
             "billing status",
             Filter { billing_status: vec![BillingStatus::Unbilled], ..none() },

@@ -138,8 +138,7 @@ async fn relay(
     Post { body, key }: Post<Relay>,
 ) -> Outcome {
     let seen = (id, if_match.optional()?);
-    let (mut tx, loaded) =
-        trips::begin(&app.db, &actor, Action::TripsWrite, key.as_ref(), seen, &body.named()).await?;
+    let (mut tx, loaded) = trips::begin(&app.db, &actor, Action::TripsWrite, key.as_ref(), seen, &body.named()).await?;
     let trip = relay::relay(&mut tx, loaded, body, app.clock.now()).await?;
     Ok(Answer::ok(&trip)?.etag(trip.version).commit(tx).await?)
 }

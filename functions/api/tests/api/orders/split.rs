@@ -40,13 +40,27 @@ async fn a_split_off_vehicle_has_an_order_of_its_own_and_its_part_of_the_price()
     let split = reply.expect(201);
     assert_eq!(split, owner.get(&location).await.expect(200));
     let rest = owner.get(&path(&order, "")).await.expect(200);
-    assert_eq!((statuses(&rest), statuses(&split)), (("assigned".into(), vec!["assigned".into()]), ("new".into(), vec!["new".into()])));
+    assert_eq!(
+        (statuses(&rest), statuses(&split)),
+        (("assigned".into(), vec!["assigned".into()]), ("new".into(), vec!["new".into()]))
+    );
     assert_eq!((&split["split_from"], &rest["split_from"]), (&order["id"], &json!(null)));
     assert_eq!((&split["driver_id"], &rest["driver_id"]), (&json!(null), &json!(driver)));
     assert_eq!((&split["price"], &rest["price"]), (&json!("566.67"), &json!("333.33")));
     assert_eq!((&split["broker_fee"], &rest["broker_fee"]), (&json!("30.00"), &json!("60.01")));
     assert_eq!((&split["cod_amount"], &rest["cod_amount"]), (&json!(null), &json!("200.00")));
-    for same in ["customer_id", "reference", "pickup", "delivery", "transport_type", "currency", "payment_method", "payment_term", "dispatcher_id", "tag_ids"] {
+    for same in [
+        "customer_id",
+        "reference",
+        "pickup",
+        "delivery",
+        "transport_type",
+        "currency",
+        "payment_method",
+        "payment_term",
+        "dispatcher_id",
+        "tag_ids",
+    ] {
         assert_eq!(split[same], rest[same], "{same}");
     }
     let (moved, was) = (&split["vehicles"][0], &order["vehicles"][1]);
@@ -130,7 +144,11 @@ async fn what_cannot_be_split_is_named() {
     let reason = id(&owner.get("/v1/cancel-reasons").await.expect(200)["data"][0]);
     let cancel = path(&order, &format!("/vehicles/{}/cancel", id(&order["vehicles"][0])));
     owner.post(&cancel, json!({"reason_id": reason})).await.expect(200);
-    assert_eq!(owner.post(&split, named(&order, &[1])).await.invalid_fields(), ["/vehicle_ids"], "the other one is cancelled");
+    assert_eq!(
+        owner.post(&split, named(&order, &[1])).await.invalid_fields(),
+        ["/vehicle_ids"],
+        "the other one is cancelled"
+    );
 
     app.run(&format!("UPDATE orders SET billing_status = 'invoiced' WHERE id = '{}'", id(&other))).await;
     let problem = owner.post(&path(&other, "/split"), named(&other, &[0])).await.refused(409, "conflict");
@@ -178,7 +196,8 @@ async fn of_ten_splits_at_once_one_takes_the_vehicle_and_a_twin_is_answered_alik
     let owner = app.carrier().await.owner;
     let order = create_order(&owner).await;
     let splits = (0..10).map(|_| {
-        let (client, path, body) = (owner.through(&app.another_instance()), path(&order, "/split"), named(&order, &[1]));
+        let (client, path, body) =
+            (owner.through(&app.another_instance()), path(&order, "/split"), named(&order, &[1]));
         tokio::spawn(async move { client.post(&path, body).await.status.as_u16() })
     });
     let mut outcomes = Vec::new();

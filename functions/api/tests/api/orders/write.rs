@@ -99,7 +99,10 @@ async fn ach_is_paid_after_any_number_of_days_up_to_a_year() {
     let found = owner.get("/v1/orders?payment_term=days_21&payment_term=days_45").await.expect(200);
     assert_eq!(found["data"].as_array().unwrap().len(), 2, "{found}");
     let order = owner.post("/v1/orders", with("ach", "days_21")).await.expect(201);
-    assert_eq!(owner.patch(&path(&order, ""), json!({"payment_method": "comchek"})).await.invalid_fields(), ["/payment_term"]);
+    assert_eq!(
+        owner.patch(&path(&order, ""), json!({"payment_method": "comchek"})).await.invalid_fields(),
+        ["/payment_term"]
+    );
     let both = json!({"payment_method": "comchek", "payment_term": "days_30"});
     assert_eq!(owner.patch(&path(&order, ""), both).await.expect(200)["payment_term"], "days_30");
 }

@@ -49,7 +49,9 @@ async fn a_recorded_time_is_put_right_and_the_history_keeps_what_it_was() {
     assert_eq!(cleared["stops"][0]["arrived_at"], json!(null));
     scene.owner().post(&stop(&trip, 0, "/arrive"), json!({"at": CAME})).await.expect(200);
     // What is as it was is no news.
-    let count = async || scene.owner().get(&path(&trip, "/history?limit=200")).await.expect(200)["data"].as_array().unwrap().len();
+    let count = async || {
+        scene.owner().get(&path(&trip, "/history?limit=200")).await.expect(200)["data"].as_array().unwrap().len()
+    };
     let before = count().await;
     scene.owner().patch(&stop(&trip, 0, ""), json!({"arrived_at": CAME})).await.expect(200);
     assert_eq!(count().await, before);
@@ -95,8 +97,11 @@ async fn corrections_are_for_the_dispatch_of_the_carrier_and_of_a_version() {
     scene.owner().send(Method::PATCH, &at, &[("if-match", "\"1\"")], Some(body.clone())).await.refused(412, "stale");
     let version = format!("\"{}\"", trip["version"]);
     let corrections = (0..5).map(|_| {
-        let (client, at, body, version) = (scene.owner().through(&scene.app.another_instance()), at.clone(), body.clone(), version.clone());
-        tokio::spawn(async move { client.send(Method::PATCH, &at, &[("if-match", &version)], Some(body)).await.status.as_u16() })
+        let (client, at, body, version) =
+            (scene.owner().through(&scene.app.another_instance()), at.clone(), body.clone(), version.clone());
+        tokio::spawn(async move {
+            client.send(Method::PATCH, &at, &[("if-match", &version)], Some(body)).await.status.as_u16()
+        })
     });
     let mut outcomes = Vec::new();
     for correction in corrections.collect::<Vec<_>>() {

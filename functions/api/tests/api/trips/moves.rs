@@ -97,6 +97,27 @@ async fn a_trip_is_neither_delivered_nor_completed_while_an_order_on_it_is_not()
 }
 
 #[tokio::test]
+async fn a_vehicle_that_stayed_behind_is_split_off_so_that_the_trip_can_end() {
+    let scene = Scene::set().await;
+    let order = scene.order().await;
+    let trip = scene.trip(&[&order]).await;
+    scene.go(&trip, &["ready", "start"]).await;
+    let left_behind = id(&order["vehicles"][1]);
+    let hold = crate::orders::path(&order, &format!("/vehicles/{left_behind}/hold"));
+    scene.owner().post(&hold, json!({})).await.expect(200);
+    scene.haul(&order).await;
+    let problem = scene.owner().post(&path(&trip, "/deliver"), json!({})).await.refused(409, "conflict");
+    let detail = format!("order {} is assigned with vehicles on hold: release them or split them off", order["number"]);
+    assert_eq!((&problem["code"], &problem["detail"]), (&json!("orders_not_delivered"), &json!(detail)));
+    let split = crate::orders::path(&order, "/split");
+    let split = scene.owner().post(&split, json!({"vehicle_ids": [left_behind]})).await.expect(201);
+    assert_eq!((&split["trip_id"], &split["status"]), (&json!(null), &json!("new")));
+    assert_eq!(scene.go(&trip, &["deliver", "complete"]).await["status"], "completed");
+    let next = scene.trip(&[&split]).await;
+    assert_eq!(next["orders"][0]["id"], split["id"], "it goes with the next one");
+}
+
+#[tokio::test]
 async fn cancelling_needs_a_reason_and_makes_the_orders_new_again() {
     let scene = Scene::set().await;
     let order = scene.order().await;

@@ -94,7 +94,10 @@ async fn after_a_pickup_another_driver_goes_on_with_what_is_not_delivered() {
     let entry = history.as_array().unwrap().last().unwrap();
     assert_eq!((&entry["event"], &entry["reason"]), (&json!("relayed"), &json!("driver fell ill in Nashville")));
     let changes = json!([{"field": "driver_id", "from": road.scene.driver, "to": road.driver}]);
-    assert_eq!((&entry["changes"], &entry["from_status"], &entry["to_status"]), (&changes, &json!("in_progress"), &json!("in_progress")));
+    assert_eq!(
+        (&entry["changes"], &entry["from_status"], &entry["to_status"]),
+        (&changes, &json!("in_progress"), &json!("in_progress"))
+    );
     let of_order = owner.get(&orders::path(&road.aboard, "/history?limit=200")).await.expect(200)["data"].clone();
     let told = of_order.as_array().unwrap().iter().find(|entry| entry["event"] == "relayed").expect("it tells of it");
     let reason = format!("trip {} was handed on: driver fell ill in Nashville", road.trip["number"]);

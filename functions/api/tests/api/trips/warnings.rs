@@ -105,7 +105,10 @@ async fn what_a_plan_must_keep_is_told_when_it_no_longer_does() {
     let trip = scene.trip(&[&order]).await;
     let vehicle = orders::path(&order, &format!("/vehicles/{}", id(&order["vehicles"][0])));
     owner.patch(&vehicle, json!({"weight_lbs": 50_000})).await.expect(200);
-    owner.patch(&format!("/v1/drivers/{}", scene.driver), json!({"licence_expires_on": "2030-03-10"})).await.expect(200);
+    owner
+        .patch(&format!("/v1/drivers/{}", scene.driver), json!({"licence_expires_on": "2030-03-10"}))
+        .await
+        .expect(200);
     let now = scene.trip_now(&trip).await;
     assert_eq!(codes(&now), ["licence_expires", "weight"]);
     assert_eq!(now["warnings"][1]["message"], "50000 lbs, and at most 45000 lbs can be loaded");

@@ -134,7 +134,8 @@ fn needs(orders: &[Load], driver: &Candidate, verdict: &mut Verdict) {
         }
         let held = order.vehicles.iter().filter(|vehicle| vehicle.on_hold).count();
         if held > 0 {
-            let detail = format!("{} of order {} on hold, to be released before pickup", count(held, "vehicle"), order.number);
+            let detail =
+                format!("{} of order {} on hold, to be released before pickup", count(held, "vehicle"), order.number);
             verdict.caution(CautionCode::VehicleOnHold, detail);
         }
     }

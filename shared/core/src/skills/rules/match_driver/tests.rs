@@ -116,6 +116,24 @@ fn what_no_record_tells_is_a_caution() {
 }
 
 #[test]
+fn what_is_on_record_need_not_be_asked_and_what_is_on_hold_is_told() {
+    use CautionCode::*;
+    let mut order = with(order(2), &json!({"/vehicles/0/is_inoperable": true, "/delivery/twic_required": true}));
+    order["vehicles"][1]["on_hold"] = json!(true);
+    let cautions = |winch: Value, twic: Value| {
+        let mut driver = driver(1);
+        driver["trailer"]["has_winch"] = winch;
+        driver["twic_expires_on"] = twic;
+        let ranked = ranked(order.clone(), vec![driver]);
+        assert_eq!(ranked[0].blockers, [], "it keeps its slot and blocks nobody");
+        ranked[0].cautions.iter().map(|caution| caution.code).collect::<Vec<_>>()
+    };
+    assert_eq!(cautions(json!(true), json!("2026-11-25")), [VehicleOnHold]);
+    assert_eq!(cautions(json!(false), json!("2026-11-24")), [WinchNeeded, TwicNeeded, VehicleOnHold]);
+    assert_eq!(cautions(json!(null), json!(null)), [WinchNeeded, TwicNeeded, VehicleOnHold]);
+}
+
+#[test]
 fn the_nearer_the_last_delivery_the_better() {
     let after = |number: u128, place| {
         let last = assignment("delivered", "2026-11-20T00:00:00Z", "2026-11-22T00:00:00Z", place, 1);
