@@ -1,7 +1,6 @@
 //! Whatever is done to an order, in whatever sequence, it stays one that the state machine knows.
 
 use proptest::prelude::*;
-use proptest::sample::Index;
 
 use super::*;
 use crate::customers::CustomerId;
@@ -83,19 +82,19 @@ fn order(vehicles: i16) -> Order {
 enum Doing {
     Assign,
     Unassign,
-    Pickup(Option<Index>),
-    Depart(Option<Index>),
-    Deliver(Option<Index>),
-    Cancel(Option<Index>),
-    Hold(Option<Index>),
-    Release(Option<Index>),
+    Pickup(Option<usize>),
+    Depart(Option<usize>),
+    Deliver(Option<usize>),
+    Cancel(Option<usize>),
+    Hold(Option<usize>),
+    Release(Option<usize>),
     Relay,
     Archive,
     Unarchive,
 }
 
 fn doing() -> impl Strategy<Value = Doing> {
-    let one = || proptest::option::of(any::<Index>());
+    let one = || proptest::option::of(any::<usize>());
     prop_oneof![
         3 => Just(Doing::Assign),
         1 => Just(Doing::Unassign),
@@ -111,10 +110,10 @@ fn doing() -> impl Strategy<Value = Doing> {
     ]
 }
 
-fn which(order: &Order, index: Option<Index>) -> Which {
+fn which(order: &Order, index: Option<usize>) -> Which {
     match (order.loaded_vehicles(), index) {
         ([], _) | (_, None) => Which::All,
-        (vehicles, Some(index)) => Which::One(index.get(vehicles).id),
+        (vehicles, Some(index)) => Which::One(vehicles[index % vehicles.len()].id),
     }
 }
 
@@ -233,22 +232,21 @@ fn order_at(status: OrderStatus) -> Order {
 fn each_action_is_legal_in_these_states_of_an_order_and_of_a_vehicle() {
     use Doing::*;
     const OPEN: &[OrderStatus] = &[New, Assigned, PickedUp, InTransit];
-    let one = || Some(proptest::sample::Index::from_usize(0));
     let table: [(&str, Doing, &[OrderStatus]); 17] = [
         ("assign", Assign, &[New, Assigned]),
         ("unassign", Unassign, &[Assigned]),
         ("pickup", Pickup(None), &[Assigned]),
-        ("pickup of a vehicle", Pickup(one()), &[Assigned]),
+        ("pickup of a vehicle", Pickup(Some(0)), &[Assigned]),
         ("depart", Depart(None), &[PickedUp]),
-        ("depart with a vehicle", Depart(one()), &[PickedUp]),
+        ("depart with a vehicle", Depart(Some(0)), &[PickedUp]),
         ("deliver", Deliver(None), &[PickedUp, InTransit]),
-        ("deliver a vehicle", Deliver(one()), &[PickedUp, InTransit]),
+        ("deliver a vehicle", Deliver(Some(0)), &[PickedUp, InTransit]),
         ("cancel", Cancel(None), &[New, Assigned]),
-        ("cancel a vehicle", Cancel(one()), &[New, Assigned]),
+        ("cancel a vehicle", Cancel(Some(0)), &[New, Assigned]),
         ("hold", Hold(None), OPEN),
-        ("hold a vehicle", Hold(one()), &[New, Assigned]),
+        ("hold a vehicle", Hold(Some(0)), &[New, Assigned]),
         ("release", Release(None), OrderStatus::ALL),
-        ("release a vehicle", Release(one()), OrderStatus::ALL),
+        ("release a vehicle", Release(Some(0)), OrderStatus::ALL),
         ("relay", Relay, &[Assigned, PickedUp, InTransit]),
         ("archive", Archive, &[Delivered, Cancelled]),
         ("unarchive", Unarchive, OrderStatus::ALL),

@@ -178,3 +178,35 @@ async fn of_two_relays_at_once_each_is_whole_and_a_twin_is_answered_alike() {
     first.expect(200);
     assert_eq!(id(&road.first.get(&path(&road.trip, "")).await.expect(200)), id(&road.trip));
 }
+
+#[tokio::test]
+async fn a_trip_is_handed_on_and_its_stops_are_corrected_in_these_states() {
+    let scene = Scene::set().await;
+    let owner = scene.owner();
+    let other = orders::create_driver(owner, None).await;
+    for (way, relays, corrects) in [
+        (vec![], true, false),
+        (vec!["ready"], true, true),
+        (vec!["ready", "start"], true, true),
+        (vec!["ready", "start", "deliver"], false, true),
+        (vec!["ready", "start", "deliver", "complete"], false, false),
+        (vec!["cancel"], false, false),
+    ] {
+        let stops = json!([{"kind": "other", "city": "Dallas", "state": "TX", "time_zone": "America/Chicago"}]);
+        let body = json!({"driver_id": scene.driver, "truck_id": scene.truck, "stops": stops});
+        let trip = owner.post("/v1/trips", body).await.expect(201);
+        if way == ["cancel"] {
+            let reason = json!({"reason_id": scene.cancel_reason().await});
+            owner.post(&path(&trip, "/cancel"), reason).await.expect(200);
+        } else {
+            scene.go(&trip, &way).await;
+        }
+        let stop = path(&trip, &format!("/stops/{}", id(&trip["stops"][0])));
+        let corrected =
+            owner.patch(&stop, json!({"arrived_at": "2026-01-05T08:00:00Z"})).await.refused(409, "conflict");
+        // Where there could be something to correct, the way to record it is named.
+        assert_eq!(corrected["allowed"] == json!(["arrive"]), corrects, "{way:?}: {corrected}");
+        let reply = owner.post(&path(&trip, "/relay"), json!({"driver_id": other, "reason": "ill"})).await;
+        assert_eq!(reply.status.as_u16(), if relays { 200 } else { 409 }, "{way:?}: {}", reply.text);
+    }
+}
