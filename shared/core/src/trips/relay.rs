@@ -85,11 +85,9 @@ pub async fn relay(tx: &mut Tx, mut loaded: Loaded, relay: Relay, now: DateTime<
         ("truck_id", [before.truck_id.map(|id| id.to_string()), trip.truck_id.map(|id| id.to_string())]),
         ("trailer_id", [before.trailer_id.map(|id| id.to_string()), trip.trailer_id.map(|id| id.to_string())]),
     ]);
-    if changed.is_empty() {
-        return Err(Error::conflict("nothing_changes", "the trip has this driver, truck and trailer already"));
-    }
     let reason = relay.reason.to_string();
-    let moved = hand_on(&mut loaded, &reason)?;
+    // Who has it already is told nothing anew.
+    let moved = if changed.is_empty() { OrdersMoved::new() } else { hand_on(&mut loaded, &reason)? };
     ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
     let mut moves = Moves::told(None, Some(reason));
     moves.happens(TripEvent::Relayed, None, before.status, changed);

@@ -16,7 +16,7 @@ async fn an_order_is_created_with_its_vehicles_and_read_back_the_same() {
     assert_eq!((&order["price"], &order["currency"]), (&json!("900.00"), &json!("USD")));
     assert_eq!(order["pickup"]["from"], "2030-03-09T14:00:00Z");
     assert_eq!(order["pickup"]["date"], "2030-03-09");
-    assert_eq!(order["vehicle_counts"], json!({"total": 2, "picked_up": 0, "delivered": 0}));
+    assert_eq!(order["vehicle_counts"], json!({"total": 2, "picked_up": 0, "delivered": 0, "on_hold": 0}));
     assert_eq!(order["vehicles"][0]["vin"], VIN);
     assert_eq!(owner.get(&path(&order, "")).await.expect(200), order);
     let history = owner.get(&path(&order, "/history")).await.expect(200);

@@ -275,7 +275,7 @@ pub fn examples() -> Vec<Example> {
             .after(&["ready_trip", "arrive_at_trip_stop"]),
         Example::new(
             "relay_trip",
-            json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": null, "reason": "$word"}),
+            json!({"driver_id": "$drivers", "truck_id": "$trucks", "trailer_id": "$trailers", "reason": "$word"}),
         ),
         empty("depart_from_trip_stop").after(&["ready_trip", "arrive_at_trip_stop"]),
     ]
