@@ -68,7 +68,7 @@ fn the_schema_of_a_draft_refuses_what_the_guard_refuses() {
     for (pointer, value) in [
         ("/order/price", told("-1".into())),
         ("/order/price", told(450.into())),
-        ("/order/payment_term", told("days_21".into())),
+        ("/order/payment_term", told("days_366".into())),
         ("/order/vehicles/0/year", told(1200.into())),
         ("/order/vehicles/0/vin", told("1G4AH59H45G11834O".into())),
         ("/order/pickup/state", told("Kentucky".into())),
