@@ -53,7 +53,8 @@ pub struct Driver {
     /// The last day on which it is valid.
     #[schema(required)]
     pub medical_card_expires_on: Option<Day>,
-    /// The last day on which the TWIC is valid, the Transportation Worker Identification Credential, which ports ask for; null is not recorded.
+    /// The last day on which the TWIC is valid, which ports ask for (Transportation Worker Identification Credential); null is not
+    /// recorded.
     #[schema(required)]
     pub twic_expires_on: Option<Day>,
     #[schema(required)]
@@ -79,8 +80,8 @@ impl Resource for Driver {
     const TABLE: &'static str = "drivers";
     const NAME: &'static str = "driver";
     const COLUMNS: &'static str = "t.id, t.name, t.email, t.phone, t.licence_number, t.licence_state, t.licence_expires_on, \
-        t.medical_card_expires_on, t.twic_expires_on, t.pay_rule, t.pay_rate, t.user_id, t.notes, t.archived_at, t.version, t.created_at, \
-        t.updated_at";
+        t.medical_card_expires_on, t.twic_expires_on, t.pay_rule, t.pay_rate, t.user_id, t.notes, t.archived_at, t.version, \
+        t.created_at, t.updated_at";
     const READ: Action = Action::DriversRead;
     const WRITE: Action = Action::DriversWrite;
 

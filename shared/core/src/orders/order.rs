@@ -199,8 +199,8 @@ impl Include {
 pub const IS_LATE: &str = "((t.status IN ('new', 'assigned') AND t.pickup_to < now()) \
     OR (t.status IN ('new', 'assigned', 'picked_up', 'in_transit') AND t.delivery_to < now()))";
 
-const COLUMNS: &str = "t.id, t.number, t.reference, t.status, t.billing_status, t.on_hold, t.hold_reason, t.archived_at, t.cancel_reason_id, \
-    t.custom_status_id, t.transport_type, t.customer_id, t.dispatcher_id, t.driver_id, t.truck_id, t.trailer_id, t.trip_id, \
+const COLUMNS: &str = "t.id, t.number, t.reference, t.status, t.billing_status, t.on_hold, t.hold_reason, t.archived_at, \
+    t.cancel_reason_id, t.custom_status_id, t.transport_type, t.customer_id, t.dispatcher_id, t.driver_id, t.truck_id, t.trailer_id, t.trip_id, \
     t.split_from, t.pickup_location_id, t.pickup_name, t.pickup_address, t.pickup_city, t.pickup_state, t.pickup_zip, \
     t.pickup_contact_name, t.pickup_phone, t.pickup_time_zone, t.pickup_from, t.pickup_to, t.pickup_date, t.pickup_notes, \
     t.delivery_location_id, t.delivery_name, t.delivery_address, t.delivery_city, t.delivery_state, t.delivery_zip, \

@@ -65,12 +65,12 @@ pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
     let steps: Vec<_> = moved.iter().flat_map(|(order, moves)| steps(order.id, moves)).collect();
 
     sql.push("o AS (SELECT * FROM jsonb_to_recordset(").push_bind(Json(orders)).push(
-        ") AS o (id uuid, status text, on_hold boolean, hold_reason text, archived_at timestamptz, cancel_reason_id uuid, custom_status_id uuid, \
-         driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, picked_up_count smallint, \
+        ") AS o (id uuid, status text, on_hold boolean, hold_reason text, archived_at timestamptz, cancel_reason_id uuid, \
+         custom_status_id uuid, driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, picked_up_count smallint, \
          delivered_count smallint, held_count smallint, is_inoperable boolean, price numeric, broker_fee numeric, \
          cod_amount numeric, assigns boolean)), \
-         saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, hold_reason = o.hold_reason, archived_at = o.archived_at, \
-         cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, driver_id = o.driver_id, \
+         saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, hold_reason = o.hold_reason, \
+         archived_at = o.archived_at, cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, driver_id = o.driver_id, \
          truck_id = o.truck_id, trailer_id = o.trailer_id, trip_id = o.trip_id, vehicle_count = o.vehicle_count, \
          picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, held_count = o.held_count, \
          is_inoperable = o.is_inoperable, price = o.price, broker_fee = o.broker_fee, cod_amount = o.cod_amount \
@@ -82,7 +82,8 @@ pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
         ")), changed AS (UPDATE order_vehicles t SET status = v.status, vin = v.vin, vin_override = v.vin_override, \
          year = v.year, make = v.make, model = v.model, type = v.type, color = v.color, lot_number = v.lot_number, \
          weight_lbs = v.weight_lbs, is_inoperable = v.is_inoperable, inoperable_flags = v.inoperable_flags, \
-         price = v.price, notes = v.notes, on_hold = v.on_hold, hold_reason = v.hold_reason, picked_up_at = v.picked_up_at, delivered_at = v.delivered_at \
+         price = v.price, notes = v.notes, on_hold = v.on_hold, hold_reason = v.hold_reason, \
+         picked_up_at = v.picked_up_at, delivered_at = v.delivered_at \
          FROM v WHERE t.tenant_id = app.tenant_id() AND t.id = v.id AND t.order_id = v.order_id \
          AND (t.status, t.vin, t.vin_override, t.year, t.make, t.model, t.type, t.color, t.lot_number, t.weight_lbs, \
          t.is_inoperable, t.inoperable_flags, t.price, t.notes, t.on_hold, t.hold_reason, t.picked_up_at, \

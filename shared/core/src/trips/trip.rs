@@ -173,7 +173,8 @@ const ORDERS: &str = "(SELECT coalesce(json_agg(json_build_object('id', o.id, 'n
     'status', o.status, 'on_hold', o.on_hold, 'transport_type', o.transport_type, \
     'pickup_city', o.pickup_city, 'pickup_state', o.pickup_state, 'pickup_date', o.pickup_date, \
     'delivery_city', o.delivery_city, 'delivery_state', o.delivery_state, 'delivery_date', o.delivery_date, \
-    'vehicle_counts', json_build_object('total', o.vehicle_count, 'picked_up', o.picked_up_count, 'delivered', o.delivered_count, 'on_hold', o.held_count)) \
+    'vehicle_counts', json_build_object('total', o.vehicle_count, 'picked_up', o.picked_up_count, \
+    'delivered', o.delivered_count, 'on_hold', o.held_count)) \
     ORDER BY o.number), '[]') FROM orders o WHERE o.tenant_id = t.tenant_id AND o.trip_id = t.id)";
 const DRIVER: &str = "(SELECT json_build_object('id', d.id, 'name', d.name, 'phone', d.phone) FROM drivers d \
     WHERE d.tenant_id = t.tenant_id AND d.id = t.driver_id)";
@@ -319,7 +320,8 @@ pub struct TripHistoryEntry {
 
 impl db::History for TripHistoryEntry {
     const TABLE: &'static str = "trip_history";
-    const COLUMNS: &'static str = "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, h.reason, h.cancel_reason_id";
+    const COLUMNS: &'static str = "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, \
+        h.actor_id, h.reason, h.cancel_reason_id";
     const OF: &'static str = "trip_id";
     const OF_TABLE: &'static str = "trips";
     const OF_NAME: &'static str = "trip";
