@@ -200,14 +200,14 @@ pub const IS_LATE: &str = "((t.status IN ('new', 'assigned') AND t.pickup_to < n
     OR (t.status IN ('new', 'assigned', 'picked_up', 'in_transit') AND t.delivery_to < now()))";
 
 const COLUMNS: &str = "t.id, t.number, t.reference, t.status, t.billing_status, t.on_hold, t.hold_reason, t.archived_at, \
-    t.cancel_reason_id, t.custom_status_id, t.transport_type, t.customer_id, t.dispatcher_id, t.driver_id, t.truck_id, t.trailer_id, t.trip_id, \
-    t.split_from, t.pickup_location_id, t.pickup_name, t.pickup_address, t.pickup_city, t.pickup_state, t.pickup_zip, \
-    t.pickup_contact_name, t.pickup_phone, t.pickup_time_zone, t.pickup_from, t.pickup_to, t.pickup_date, t.pickup_notes, \
-    t.delivery_location_id, t.delivery_name, t.delivery_address, t.delivery_city, t.delivery_state, t.delivery_zip, \
-    t.delivery_contact_name, t.delivery_phone, t.delivery_time_zone, t.delivery_from, t.delivery_to, t.delivery_date, \
-    t.delivery_notes, t.price, t.broker_fee, t.cod_amount, t.currency, t.payment_method, t.payment_term, t.notes, \
-    t.has_pod, t.is_inoperable, t.vehicle_count, t.picked_up_count, t.delivered_count, t.held_count, t.created_by, t.version, \
-    t.created_at, t.updated_at";
+    t.cancel_reason_id, t.custom_status_id, t.transport_type, t.customer_id, t.dispatcher_id, t.driver_id, t.truck_id, \
+    t.trailer_id, t.trip_id, t.split_from, t.pickup_location_id, t.pickup_name, t.pickup_address, t.pickup_city, \
+    t.pickup_state, t.pickup_zip, t.pickup_contact_name, t.pickup_phone, t.pickup_time_zone, t.pickup_from, t.pickup_to, \
+    t.pickup_date, t.pickup_notes, t.delivery_location_id, t.delivery_name, t.delivery_address, t.delivery_city, \
+    t.delivery_state, t.delivery_zip, t.delivery_contact_name, t.delivery_phone, t.delivery_time_zone, t.delivery_from, \
+    t.delivery_to, t.delivery_date, t.delivery_notes, t.price, t.broker_fee, t.cod_amount, t.currency, t.payment_method, \
+    t.payment_term, t.notes, t.has_pod, t.is_inoperable, t.vehicle_count, t.picked_up_count, t.delivered_count, \
+    t.held_count, t.created_by, t.version, t.created_at, t.updated_at";
 
 const TAGS: &str = "(SELECT coalesce(json_agg(g.tag_id ORDER BY g.tag_id), '[]') FROM order_tags g \
     WHERE g.tenant_id = t.tenant_id AND g.order_id = t.id)";

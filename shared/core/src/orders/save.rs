@@ -66,13 +66,13 @@ pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
 
     sql.push("o AS (SELECT * FROM jsonb_to_recordset(").push_bind(Json(orders)).push(
         ") AS o (id uuid, status text, on_hold boolean, hold_reason text, archived_at timestamptz, cancel_reason_id uuid, \
-         custom_status_id uuid, driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, picked_up_count smallint, \
-         delivered_count smallint, held_count smallint, is_inoperable boolean, price numeric, broker_fee numeric, \
-         cod_amount numeric, assigns boolean)), \
+         custom_status_id uuid, driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, \
+         picked_up_count smallint, delivered_count smallint, held_count smallint, is_inoperable boolean, price numeric, \
+         broker_fee numeric, cod_amount numeric, assigns boolean)), \
          saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, hold_reason = o.hold_reason, \
-         archived_at = o.archived_at, cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, driver_id = o.driver_id, \
-         truck_id = o.truck_id, trailer_id = o.trailer_id, trip_id = o.trip_id, vehicle_count = o.vehicle_count, \
-         picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, held_count = o.held_count, \
+         archived_at = o.archived_at, cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, \
+         driver_id = o.driver_id, truck_id = o.truck_id, trailer_id = o.trailer_id, trip_id = o.trip_id, vehicle_count = \
+         o.vehicle_count, picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, held_count = o.held_count, \
          is_inoperable = o.is_inoperable, price = o.price, broker_fee = o.broker_fee, cod_amount = o.cod_amount \
          FROM o WHERE t.tenant_id = app.tenant_id() AND t.id = o.id \
          RETURNING t.id, t.version, t.updated_at, t.driver_id, t.truck_id, t.trailer_id, o.assigns), \
@@ -126,8 +126,8 @@ pub fn push_history_as(sql: &mut Sql, steps: Vec<serde_json::Value>, reason: imp
     reason(sql);
     sql.push(", h.cancel_reason_id FROM jsonb_to_recordset(");
     sql.push_bind(Json(steps)).push(
-        ") AS h (id uuid, order_id uuid, vehicle_id uuid, event text, from_status text, to_status text, at timestamptz, reason text, \
-             cancel_reason_id uuid)",
+        ") AS h (id uuid, order_id uuid, vehicle_id uuid, event text, from_status text, to_status text, at timestamptz, \
+             reason text, cancel_reason_id uuid)",
     );
 }
 

@@ -19,8 +19,8 @@ crate::id!(VehicleId);
 /// The vehicles of an order `t` as JSON, in their order.
 pub const OF_ORDER: &str = "(SELECT coalesce(json_agg(v ORDER BY v.position), '[]') FROM (\
     SELECT v.id, v.position, v.status, v.vin, v.vin_override, v.year, v.make, v.model, v.type, v.color, v.lot_number, \
-    v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price::text, v.notes, v.on_hold, v.hold_reason, v.picked_up_at, v.delivered_at \
-    FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id) v)";
+    v.weight_lbs, v.is_inoperable, v.inoperable_flags, v.price::text, v.notes, v.on_hold, v.hold_reason, v.picked_up_at, \
+    v.delivered_at FROM order_vehicles v WHERE v.tenant_id = t.tenant_id AND v.order_id = t.id) v)";
 
 /// A vehicle on an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

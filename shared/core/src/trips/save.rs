@@ -169,9 +169,10 @@ fn push_history(sql: &mut Sql, trip: &Trip, moves: &Moves) {
         })
         .collect();
     sql.push(
-        "INSERT INTO trip_history (tenant_id, id, trip_id, event, stop_id, changes, from_status, to_status, at, actor_id, reason, cancel_reason_id) \
-         SELECT app.tenant_id(), h.id, h.trip_id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, coalesce(h.at, now()), app.actor_id(), h.reason, \
-         h.cancel_reason_id FROM jsonb_populate_recordset(NULL::trip_history, ",
+        "INSERT INTO trip_history (tenant_id, id, trip_id, event, stop_id, changes, from_status, to_status, at, actor_id, \
+         reason, cancel_reason_id) SELECT app.tenant_id(), h.id, h.trip_id, h.event, h.stop_id, h.changes, h.from_status, \
+         h.to_status, coalesce(h.at, now()), app.actor_id(), h.reason, h.cancel_reason_id \
+         FROM jsonb_populate_recordset(NULL::trip_history, ",
     );
     sql.push_bind(Json(steps)).push(") AS h");
 }
