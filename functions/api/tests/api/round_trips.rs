@@ -155,8 +155,16 @@ async fn an_order_is_listed_and_read_in_one_trip_and_moved_in_three() {
     // The way of one order makes the instance warm for the way of the next.
     for measured in [false, true] {
         let (order, driver) = new_order(&owner).await;
+        let vehicles = owner.get(&order).await.expect(200)["vehicles"].clone();
+        let goes = json!({"vehicle_ids": [vehicles[1]["id"]]});
+        let trips = counted.trips(201, Method::POST, &format!("{order}/split"), &[], goes).await;
+        assert!(!measured || trips == 3, "split: {trips} trips");
+        let of_vehicle = |action: &str| format!("/vehicles/{}/{action}", id(&vehicles[0]));
+        let (hold, release) = (of_vehicle("hold"), of_vehicle("release"));
         let any: &[(&str, &str)] = &[("if-match", "*")];
         for (method, path, headers, body) in [
+            (Method::POST, hold.as_str(), &[][..], json!({})),
+            (Method::POST, release.as_str(), &[], json!({})),
             (Method::PATCH, "", any, json!({"notes": "call ahead", "delivery": {"zip": "75202"}})),
             (Method::POST, "/assign", &[], json!({"driver_id": driver})),
             (Method::POST, "/unassign", &[], json!({})),
@@ -195,7 +203,7 @@ async fn a_trip_is_listed_and_read_in_one_trip_and_changed_with_its_orders_in_th
         counted.wire.reset();
         let (trip, stop) = (format!("/v1/trips/{}", id(&created)), id(&created["stops"][0]));
         let (arrive, depart) = (format!("/stops/{stop}/arrive"), format!("/stops/{stop}/depart"));
-        let off = format!("/orders/{second}");
+        let (off, correct) = (format!("/orders/{second}"), format!("/stops/{stop}"));
         let list = "/v1/trips?include=stops&include=orders&include=driver&include=truck&include=trailer&status=planning&sort=start_date";
         for (method, path, headers, body, status) in [
             (Method::POST, "/orders", &[][..], json!({"order_ids": [second]}), 200),
@@ -206,6 +214,8 @@ async fn a_trip_is_listed_and_read_in_one_trip_and_changed_with_its_orders_in_th
             (Method::POST, "/ready", &[], json!({}), 200),
             (Method::POST, arrive.as_str(), &[], json!({}), 200),
             (Method::POST, depart.as_str(), &[], json!({}), 200),
+            (Method::PATCH, correct.as_str(), any, json!({"departed_at": null}), 200),
+            (Method::POST, "/relay", &[], json!({"driver_id": driver, "reason": "is well again"}), 200),
         ] {
             let trips = counted.trips(status, method, &format!("{trip}{path}"), headers, body).await;
             assert!(!measured || trips == 3, "{path}: {trips} trips");
