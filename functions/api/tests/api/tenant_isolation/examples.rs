@@ -238,6 +238,16 @@ pub fn examples() -> Vec<Example> {
         empty("pick_up_order_vehicle"),
         empty("deliver_order_vehicle").after(&["pick_up_order"]),
         Example::new("cancel_order_vehicle", json!({"reason_id": "$cancel-reasons"})),
+        // Documents.
+        nothing("list_order_documents"),
+        Example::new(
+            "create_order_document",
+            json!({"kind": "photo", "file_name": "$word", "content_type": "image/jpeg", "size": 48213,
+                "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "vehicle_id": "$vehicles"}),
+        ),
+        nothing("get_document"),
+        nothing("download_document"),
+        nothing("delete_document"),
         // Trips.
         nothing("list_trips").query("include=stops&include=orders&include=driver&include=truck&include=trailer"),
         Example::new(
