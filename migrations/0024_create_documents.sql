@@ -109,7 +109,7 @@ BEGIN
             CASE WHEN document.kind <> 'rate_confirmation' THEN driver END,
             jsonb_strip_nulls(jsonb_build_object(
                 'id', document.order_id, 'document_id', document.id, 'vehicle_id', document.vehicle_id,
-                'kind', document.kind, 'status', now_is)));
+                'kind', document.kind)));
     RETURN NULL;
 END
 $$;
