@@ -20,13 +20,13 @@ fn a_document(kind: &str) -> Value {
 
 /// Uploads what a document was announced as, and lets S3 tell of it.
 async fn upload(app: &TestApp, carrier: &Carrier, document: &Value) {
-    let order = document["order_id"].as_str().unwrap();
+    let order = document["order_id"].as_str().expect("it is of an order");
     let key = format!("{}/{order}/{}", carrier.id, id(document));
-    app.files.put(&key, document["content_type"].as_str().unwrap(), BYTES);
+    app.files.put(&key, document["content_type"].as_str().expect("it has a type"), BYTES);
     let housekeeping = Db::with_options(app.database.options("carhaul_housekeeping"));
-    let place = Place::of_key(&key).unwrap();
+    let place = Place::of_key(&key).expect("a key of ours");
     assert_eq!(place.tenant_id, TenantId(carrier.id));
-    let outcome = uploads::arrived(&housekeeping, &app.files.bucket().await, place).await.unwrap();
+    let outcome = uploads::arrived(&housekeeping, &app.files.bucket().await, place).await.expect("both are up");
     assert_eq!(outcome, Outcome::Stored);
 }
 

@@ -56,6 +56,7 @@ parsed_string!(
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct Document {
     pub id: DocumentId,
+    /// The order that it belongs to.
     pub order_id: OrderId,
     /// The vehicle that it is about, if it is about one.
     #[schema(required)]
@@ -65,6 +66,7 @@ pub struct Document {
     /// As the uploader calls it.
     #[schema(example = "pod-1042.pdf")]
     pub file_name: String,
+    /// What kind of file it is.
     pub content_type: ContentType,
     /// In bytes.
     pub size: i32,
@@ -99,12 +101,15 @@ impl Resource for Document {
 #[serde(deny_unknown_fields)]
 pub struct NewDocument {
     pub kind: DocumentKind,
+    /// As downloads are to call it.
     #[schema(example = "pod-1042.pdf")]
     pub file_name: FileName,
+    /// What kind of file it is; a photo is an image.
     pub content_type: ContentType,
     /// In bytes, at most 100 MB.
     #[schema(example = 48213)]
     pub size: FileSize,
+    /// Of the file, in hex.
     pub sha256: Sha256,
     /// The vehicle of the order that it is about.
     pub vehicle_id: Option<VehicleId>,
@@ -115,16 +120,19 @@ pub struct NewDocument {
 pub struct AnnouncedDocument {
     #[serde(flatten)]
     pub document: Document,
+    /// How to upload its file.
     pub upload: Upload,
 }
 
 /// A request that uploads the file, and no other.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Upload {
+    /// The method of the request.
     #[schema(example = "PUT")]
     pub method: String,
     /// Signed: whoever has it may send this request.
     pub url: String,
+    /// Headers to send with it.
     pub headers: UploadHeaders,
     /// Until then it must have begun.
     pub expires_at: DateTime<Utc>,
@@ -133,6 +141,7 @@ pub struct Upload {
 /// Headers that must be sent as they are.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadHeaders {
+    /// What kind of file it is, as announced.
     #[serde(rename = "content-type")]
     #[schema(example = "application/pdf")]
     pub content_type: String,
@@ -226,7 +235,6 @@ pub async fn create(
         sha256: Some(new.sha256.to_string()),
     };
     let signed = bucket.sign_put(&key(tx.entered.tenant_id, order, id), &content, now, UPLOAD_LIFE).await?;
-    let expires_at = now + UPLOAD_LIFE;
     let mut row = Assignments::default();
     row.set("id", id)
         .set("order_id", order)
@@ -236,10 +244,11 @@ pub async fn create(
         .set("content_type", new.content_type)
         .set("size", new.size)
         .set("sha256", new.sha256)
-        .set("upload_expires_at", expires_at)
+        .set("upload_expires_at", now + UPLOAD_LIFE)
         .set("created_by", tx.entered.actor_id);
-    let document = tx.insert(row).await?;
+    let document: Document = tx.insert(row).await?;
     let headers = UploadHeaders { content_type: signed.content_type, checksum: signed.checksum };
+    let expires_at = document.upload_expires_at;
     let upload = Upload { method: "PUT".to_owned(), url: signed.url, headers, expires_at };
     Ok(AnnouncedDocument { document, upload })
 }

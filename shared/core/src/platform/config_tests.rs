@@ -17,7 +17,7 @@ const COMPLETE: [(&str, &str); 24] = [
     ("OIDC_DISCOVERY_URL", ""),
     ("CORS_ORIGINS", ""),
     ("PROVIDER_KEYS_KMS_KEY", "arn:aws:kms:eu-west-1:1:key/k"),
-    ("DOCUMENTS_URL", "http://127.0.0.1:4566/documents"),
+    ("DOCUMENTS_URL", "https://documents.s3.us-east-1.amazonaws.com"),
     ("STRIPE_SECRET", ""),
     ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
     ("STRIPE_LIVEMODE", ""),
