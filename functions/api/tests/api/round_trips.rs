@@ -187,7 +187,8 @@ async fn a_document_is_read_in_one_trip_and_added_and_deleted_in_three() {
         assert!(!measured || counted.wire.trips() == 3, "create: {} trips", counted.wire.trips());
         counted.wire.reset();
         let document = format!("/v1/documents/{}", id(&created));
-        app.run(&format!("UPDATE documents SET status = 'stored', stored_at = now() WHERE id = '{}'", id(&created))).await;
+        app.run(&format!("UPDATE documents SET status = 'stored', stored_at = now() WHERE id = '{}'", id(&created)))
+            .await;
         for path in [&documents, &document, &format!("{document}/download")] {
             let trips = counted.get(path).await;
             assert!(!measured || trips == 1, "{path}: {trips} trips");
