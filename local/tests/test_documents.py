@@ -12,6 +12,7 @@ import sessions
 from botocore.config import Config
 
 from local import deploy, ministack, users
+from local.tests.test_executions import ended
 
 BYTES = b"Delivered in good order, signed: K. Whitfield"
 PDF = "application/pdf"
@@ -116,6 +117,19 @@ def test_a_pod_is_uploaded_and_its_order_is_found_by_it(owner, order):
     for one, other in (("X-Amz-Expires=300", "X-Amz-Expires=301"), (document["id"], str(uuid.uuid4()))):
         assert one in download["url"]
         assert requests.get(download["url"].replace(one, other), timeout=30).status_code == 403
+
+
+def test_an_audit_misses_the_pod_until_there_is_one(owner, order):
+    def missed():
+        body = {"skill": "audit_billing", "input": {"order_id": order}}
+        done = ended(owner, "", owner.post("/v1/executions", json=body).json()["id"])
+        return "pod_missing" in [issue["code"] for issue in done["output"]["issues"]]
+
+    assert missed()
+    document = announce(owner, order)
+    assert put(document).status_code == 200
+    assert status(owner, document) == "stored"
+    assert not missed()
 
 
 def test_a_large_file_goes_through_no_function(owner, order):
