@@ -36,6 +36,7 @@ def parameters(stack, chosen):
         "StripeApiBase": stripe.url(stack),
         "RealtimeUrl": stack.realtime_url,
         "RealtimeEndpoint": f"{stack.endpoint}/{REALTIME_PATH}",
+        "DocumentsEndpoint": stack.endpoint,
     }
     # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
     ours = {name: str(value) for name, value in ours.items()}

@@ -25,12 +25,14 @@ OPERATIONS = sorted(f"{method.upper()} {path}" for path, item in DOCUMENT["paths
 # In an order in which everything exists that the next one names.
 CREATED = ["customers", "locations", "trucks", "trailers", "drivers", "custom-statuses", "tags", "expense-categories",
            "cancel-reasons", "invitations", "api-keys", "provider-keys", "orders",
-           "trips", "skills", "executions"]
+           "documents", "trips", "skills", "executions"]
+# What is created below something else.
+BELOW = {"documents": "/v1/orders/{order_id}/documents"}
 # Members of bodies that name something, and where such things come from.
 NAMES = {
     "customer_id": "customers", "custom_status_id": "custom-statuses", "dispatcher_id": "members", "driver_id": "drivers",
     "location_id": "locations", "order_id": "orders", "order_ids": "orders", "reason_id": "cancel-reasons", "tag_ids": "tags",
-    "trailer_id": "trailers", "truck_id": "trucks", "user_id": "members",
+    "trailer_id": "trailers", "truck_id": "trucks", "user_id": "members", "vehicle_id": "vehicles",
 }
 MOMENTS = {"type": "string", "enum": ["2026-01-05T08:00:00Z", "2026-01-05T17:00:00-05:00", "2026-01-07T12:00:00Z"]}
 ZONES = {"type": "string", "enum": ["America/New_York", "America/Phoenix", "UTC"]}
@@ -65,13 +67,13 @@ def examples(owner, provider, base_url):
     """One of everything, as the document's examples have it; the id of each."""
     made = {"members": owner.get(base_url + "/v1/me").json()["id"]}
     for name in CREATED:
-        path = f"/v1/{name}"
+        path = BELOW.get(name, f"/v1/{name}")
         schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         body = example(schema.rpartition("/")[2])
         body |= {member: [made[of]] if member.endswith("s") else made[of] for member, of in NAMES.items() if member in body}
         if name == "provider-keys":
             body |= {"provider": "openai_compatible", "base_url": provider}
-        answer = owner.post(base_url + path, json=body)
+        answer = owner.post(base_url + path.format(order_id=made.get("orders")), json=body)
         assert answer.status_code in (201, 202), f"the example of {name} is refused: {answer.text}"
         made[name] = answer.json()["id"]
     order = owner.get(f"{base_url}/v1/orders/{made['orders']}").json()

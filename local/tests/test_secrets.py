@@ -24,6 +24,7 @@ FORMS = {
     "a key of OpenAI": re.compile(r"sk-(?:proj-)?[0-9A-Za-z]{32,}"),
     "a key of Google": re.compile(r"AIza[\w-]{35}"),
     "a key of AWS": re.compile(r"\bAKIA[0-9A-Z]{16}\b"),
+    "a signed URL": re.compile(r"X-Amz-Signature=[0-9a-f]{64}"),
     "a private key": re.compile(r"-----BEGIN (?:\w+ )?PRIVATE KEY-----\s+[\w+/]{16}"),
 }
 # An example of each form, put together here so that this file has none.
@@ -32,6 +33,7 @@ EXAMPLES = {
     "a key of Stripe": "sk" + "_live_" + "4" * 24, "a signing secret of Stripe": "whsec" + "_" + "5" * 32,
     "a key of Anthropic": "sk" + "-ant-" + "d" * 80, "a key of OpenAI": "sk" + "-" + "e" * 40,
     "a key of Google": "AI" + "za" + "f" * 35, "a key of AWS": "AK" + "IA" + "G" * 16,
+    "a signed URL": "X-Amz-" + "Signature=" + "0" * 64,
     "a private key": "-----BEGIN " + "PRIVATE KEY-----\n" + "h" * 32,
 }
 
@@ -40,6 +42,16 @@ def found(text, secrets):
     """The names of the secrets, known by their content or their form, that are in a text."""
     by_content = {name for name, secret in secrets if secret in text}
     return by_content | {name for name, form in FORMS.items() if form.search(text)}
+
+
+def signed_upload(carrier):
+    customer = carrier.send("POST", "/v1/customers", json={"type": "broker", "name": "Lakeside"}, expect=201)["id"]
+    stop = {"city": "Lexington", "state": "KY", "time_zone": "America/New_York", "from": "2030-03-09T09:00:00-05:00",
+            "to": "2030-03-09T17:00:00-05:00"}
+    body = {"customer_id": customer, "transport_type": "open", "pickup": stop, "delivery": stop, "vehicles": [{"make": "Ford"}]}
+    order = carrier.send("POST", "/v1/orders", json=body, expect=201)["id"]
+    body = {"kind": "pod", "file_name": "pod.pdf", "content_type": "application/pdf", "size": 1, "sha256": "0" * 64}
+    return carrier.send("POST", f"/v1/orders/{order}/documents", json=body, expect=201)["upload"]["url"]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +69,7 @@ def issued(stack, token, tokens_issued):
     accepted = requests.post(f"{stack.url}/v1/invitations/accept", headers=invited, json={"token": invitation}, timeout=30)
     assert accepted.status_code in (200, 201), accepted.text
     secrets.append(("the invitation", invitation))
+    secrets.append(("the signature of an upload", signed_upload(carrier).rpartition("X-Amz-Signature=")[2]))
     secrets.append(("the ticket", carrier.send("POST", "/v1/realtime/tickets", json={}, expect=201)["ticket"]))
     provider_key = f"sk-{uuid.uuid4().hex}-scan"
     with models.provider(provider_key) as provider:

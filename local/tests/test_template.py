@@ -61,14 +61,44 @@ def test_every_role_secret_is_rotated():
     assert rotated == ROLE_SECRETS
 
 
-def test_no_role_has_a_wildcard_but_for_the_connections_of_one_api():
+# Nobody knows before what will be in it.
+DOCUMENTS = {"Fn::Sub": "${DocumentsBucket.Arn}/*"}
+
+
+def test_no_role_has_a_wildcard_but_for_the_connections_of_one_api_and_the_objects_of_one_bucket():
     seen = 0
     for role in of_type("AWS::IAM::Role"):
         for statement in statements(role):
             seen += 1
-            if as_list(statement["Action"]) != ["execute-api:ManageConnections"]:
+            if as_list(statement["Action"]) != ["execute-api:ManageConnections"] and statement["Resource"] != DOCUMENTS:
                 assert "*" not in str(statement), f"{role}: {statement}"
     assert seen > len(FUNCTIONS)
+
+
+def test_one_function_signs_for_documents_another_deletes_them_and_nobody_else_reaches_them():
+    allowed = {
+        (name, action) for name in of_type("AWS::IAM::Role") for s in statements(name) for action in as_list(s["Action"])
+        if action.startswith("s3:")
+    }
+    assert allowed == {
+        ("ApiRole", "s3:PutObject"), ("ApiRole", "s3:GetObject"),
+        ("HousekeepingRole", "s3:GetObject"), ("HousekeepingRole", "s3:DeleteObject"), ("HousekeepingRole", "s3:ListBucket"),
+    }
+
+
+def test_the_bucket_of_documents_is_private_and_outlives_the_stack():
+    bucket = RESOURCES["DocumentsBucket"]
+    properties = bucket["Properties"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert "BucketEncryption" in properties and "VersioningConfiguration" not in properties
+    [denied] = RESOURCES["DocumentsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    [tells] = properties["NotificationConfiguration"]["QueueConfigurations"]
+    assert tells == {"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["DocumentsQueue", "Arn"]}}
+    [sends] = RESOURCES["DocumentsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert sends["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
 def test_only_who_must_uses_the_key_of_provider_keys_and_only_under_a_tenant():

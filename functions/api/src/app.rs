@@ -8,6 +8,7 @@ use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::payments::Payments;
 use carhaul_core::billing::return_urls::ReturnUrls;
 use carhaul_core::identity::tokens::TokenVerifier;
+use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::config::ApiConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::envelope::Envelope;
@@ -25,6 +26,8 @@ pub struct App {
     pub verifier: TokenVerifier,
     pub payments: Payments,
     pub vault: Vault,
+    /// Of documents.
+    pub bucket: Bucket,
     pub clock: Clock,
     pub realtime: Realtime,
 }
@@ -50,6 +53,7 @@ impl App {
                 Envelope::new(&config.provider_keys_kms_key),
                 clock.clone(),
             ),
+            bucket: Bucket::new(&config.documents_url),
             clock,
             realtime: Realtime {
                 url: config.realtime_url.as_str().into(),

@@ -1,11 +1,13 @@
 //! What is done on the schedule, without the schedule.
 
+mod documents;
 mod executions;
 mod purge;
 mod push;
 mod reconcile;
 mod requeue;
 
+pub use documents::{Tidied, Uploads};
 pub use executions::{Tended, tend_executions};
 pub use purge::{Purged, purge_expired};
 pub use push::{Nudged, push_forgotten};

@@ -1,14 +1,17 @@
-//! The function `housekeeping`: runs on a schedule and answers what it has done.
+//! The function `housekeeping`: runs on a schedule and answers what it has done; and hears from S3 which documents have come.
 
 use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::stripe::client::Stripe;
+use carhaul_core::platform::batch::Batch;
+use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::config::HousekeepingConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secrets;
 use carhaul_core::platform::telemetry;
 use carhaul_housekeeping::{
-    Nudged, Purged, Reconciled, Reconciler, Requeued, Tended, purge_expired, push_forgotten, requeue, tend_executions,
+    Nudged, Purged, Reconciled, Reconciler, Requeued, Tended, Tidied, Uploads, purge_expired, push_forgotten, requeue,
+    tend_executions,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
@@ -18,11 +21,16 @@ use serde_json::{Value, json, to_value};
 /// Rows of each table in one transaction: some tens of milliseconds of locks.
 const BATCH: i32 = 2_000;
 
-/// What a schedule asks for; one that does not say wants the purge.
-#[derive(Debug, Default, Deserialize)]
-struct Request {
-    #[serde(default)]
-    task: Task,
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Request {
+    /// S3's notifications, from the queue of documents.
+    Arrivals(Batch),
+    /// What a schedule asks for; one that does not say wants the purge.
+    Scheduled {
+        #[serde(default)]
+        task: Task,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -34,6 +42,7 @@ enum Task {
     Push,
     Executions,
     Reconcile,
+    Documents,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,10 +53,23 @@ async fn main() -> Result<(), Error> {
     let queue = Queue::new(&config.billing_queue_url);
     let nudges = Queue::new(&config.realtime_queue_url);
     let ai_queue = Queue::new(&config.ai_queue_url);
+    let bucket = Bucket::new(&config.documents_url);
+    let clock = Clock::system();
+    let uploads = &Uploads {
+        db: &db,
+        bucket: &bucket,
+        nudges: &nudges,
+        clock: &clock,
+        environment: config.function.environment.as_str(),
+    };
     let (config, db, queue, nudges, ai_queue) = (&config, &db, &queue, &nudges, &ai_queue);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
+        let task = match event.payload {
+            Request::Arrivals(batch) => return Ok(to_value(Box::pin(uploads.arrived(batch)).await)?),
+            Request::Scheduled { task } => task,
+        };
         // Boxed, because the compiler gives up on the layout of so deep a future.
-        let done = match event.payload.task {
+        let done = match task {
             Task::Purge => Box::pin(run(config, db, &event.context)).await.and_then(|done| Ok(to_value(done)?)),
             Task::Requeue => Box::pin(run_requeue(config, db, queue)).await.and_then(|done| Ok(to_value(done)?)),
             Task::Push => Box::pin(run_push(config, db, nudges)).await.and_then(|done| Ok(to_value(done)?)),
@@ -55,8 +77,11 @@ async fn main() -> Result<(), Error> {
                 Box::pin(run_executions(config, db, ai_queue)).await.and_then(|done| Ok(to_value(done)?))
             }
             Task::Reconcile => Box::pin(run_reconcile(config, db, queue, &event.context)).await,
+            Task::Documents => {
+                Box::pin(run_documents(uploads, &event.context)).await.and_then(|done| Ok(to_value(done)?))
+            }
         };
-        done.inspect_err(|error| tracing::error!(%error, task = ?event.payload.task, "failed"))
+        done.inspect_err(|error| tracing::error!(%error, ?task, "failed"))
     }))
     .await
 }
@@ -94,6 +119,12 @@ async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> 
         telemetry::count(&Clock::system(), &dimensions, "ExecutionsExpired", i64::from(done.expired));
     }
     tracing::info!(requeued = done.requeued, expired = done.expired, "tended executions");
+    Ok(done)
+}
+
+async fn run_documents(uploads: &Uploads<'_>, context: &Context) -> Result<Tidied, Error> {
+    let done = uploads.tidy(until(context)).await?;
+    tracing::info!(?done, "tidied documents");
     Ok(done)
 }
 

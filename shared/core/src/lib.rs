@@ -2,6 +2,7 @@ pub mod api_keys;
 pub mod base;
 pub mod billing;
 pub mod customers;
+pub mod documents;
 pub mod drivers;
 pub mod equipment;
 pub mod events;

@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod aws;
+mod bucket_server;
 mod connection_server;
 mod database;
 mod http_event;
@@ -19,6 +20,7 @@ mod token;
 mod trip_counter;
 
 pub use aws::{Aws, Message};
+pub use bucket_server::{BucketServer, sha256_of};
 pub use connection_server::{ConnectionServer, Reception};
 pub use database::Database;
 pub use http_event::http_event;

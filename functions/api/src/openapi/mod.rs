@@ -44,6 +44,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "trailers", description = "Trailers"),
         (name = "drivers", description = "Drivers"),
         (name = "orders", description = "The dispatch list: orders, their vehicles, and what happens to them"),
+        (name = "documents", description = "Files of orders: bills of lading, proofs of delivery, photos"),
         (name = "trips", description = "Which driver hauls which orders, stop by stop"),
         (name = "billing", description = "What the carrier has bought, and the pages where it pays"),
         (name = "skills", description = "What AI can be asked: the catalogue, and the carrier's own"),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 /// What is taken back as a whole, whatever it says now: these have no ETag.
-const WITHOUT_ETAG: [&str; 2] = ["/v1/invitations/", "/v1/api-keys/"];
+const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/documents/"];
 /// What a person does outside any carrier.
 const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/accept"];
 /// What no limit of the plan refuses, as `calls::quota` has it: to see what is bought and used and to buy more, and to record
@@ -27,6 +27,7 @@ const WITHOUT_LIMIT: [&str; 19] = [
     "deliver_order",
     "pick_up_order_vehicle",
     "deliver_order_vehicle",
+    "create_order_document",
     "start_trip",
     "deliver_trip",
     "arrive_at_trip_stop",
@@ -34,6 +35,10 @@ const WITHOUT_LIMIT: [&str; 19] = [
 ];
 /// What is read and replaced as a whole, and has a version without saying it.
 const WITH_ETAG: [&str; 1] = ["/v1/notification-preferences"];
+/// What is read only in a certain state.
+const IN_A_STATE: [&str; 1] = ["download_document"];
+/// What is put beside others, of whatever version what it belongs to is.
+const BESIDE_OTHERS: [&str; 1] = ["create_order_document"];
 /// A POST that changes nothing: it can be repeated as it is, and is of no version.
 const WITHOUT_EFFECT: [&str; 1] = ["test_skill"];
 /// What is created and has no address of its own.
@@ -146,7 +151,7 @@ impl<'a> Kind<'a> {
     /// Whether it takes an `If-Match`, and if so, whether it needs one.
     fn if_match(&self) -> Option<bool> {
         match self.method {
-            "post" => (self.by_id && self.has_effect()).then_some(false),
+            "post" => (self.by_id && self.has_effect() && !self.is(&BESIDE_OTHERS)).then_some(false),
             "get" => None,
             _ => (!WITHOUT_ETAG.iter().any(|start| self.path.starts_with(start))).then_some(true),
         }
@@ -204,7 +209,7 @@ impl<'a> Kind<'a> {
         if self.has_body {
             statuses.extend([400, 413, 415]);
         }
-        if self.has_effect() && !self.is_open {
+        if (self.has_effect() && !self.is_open) || self.is(&IN_A_STATE) {
             statuses.push(409);
         }
         match self.if_match() {

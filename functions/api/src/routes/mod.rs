@@ -3,6 +3,7 @@
 mod api_keys;
 mod billing;
 mod customers;
+mod documents;
 mod drivers;
 mod events;
 mod invitations;
@@ -34,6 +35,7 @@ pub fn all() -> Routes {
         .merge(api_keys::router())
         .merge(billing::router())
         .merge(customers::router())
+        .merge(documents::router())
         .merge(drivers::router())
         .merge(events::router())
         .merge(invitations::router())

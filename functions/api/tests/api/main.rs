@@ -10,6 +10,7 @@ mod conventions;
 mod cors;
 mod credentials;
 mod customers;
+mod documents;
 mod drivers;
 mod events;
 mod executions;

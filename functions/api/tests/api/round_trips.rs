@@ -183,6 +183,30 @@ async fn an_order_is_listed_and_read_in_one_trip_and_moved_in_three() {
 }
 
 #[tokio::test]
+async fn a_document_is_read_in_one_trip_and_added_and_deleted_in_three() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let counted = Counted::new(&app, &owner).await;
+    let documents = format!("{}/documents", new_order(&owner).await.0);
+    let body = json!({"kind": "pod", "file_name": "pod.pdf", "content_type": "application/pdf", "size": 5,
+                      "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"});
+    for measured in [false, true] {
+        let created = counted.client.send(Method::POST, &documents, &[], Some(body.clone())).await.expect(201);
+        assert!(!measured || counted.wire.trips() == 3, "create: {} trips", counted.wire.trips());
+        counted.wire.reset();
+        let document = format!("/v1/documents/{}", id(&created));
+        app.run(&format!("UPDATE documents SET status = 'stored', stored_at = now() WHERE id = '{}'", id(&created)))
+            .await;
+        for path in [&documents, &document, &format!("{document}/download")] {
+            let trips = counted.get(path).await;
+            assert!(!measured || trips == 1, "{path}: {trips} trips");
+        }
+        let trips = counted.trips(204, Method::DELETE, &document, &[], Value::Null).await;
+        assert!(!measured || trips == 3, "delete: {trips} trips");
+    }
+}
+
+#[tokio::test]
 async fn a_trip_is_listed_and_read_in_one_trip_and_changed_with_its_orders_in_three() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;

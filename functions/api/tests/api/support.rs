@@ -14,6 +14,7 @@ use carhaul_core::billing::stripe::client::{Patience, Stripe};
 use carhaul_core::executions::ExecutionId;
 use carhaul_core::executions::run::Runner;
 use carhaul_core::identity::tokens::TokenVerifier;
+use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::config::{Environment, OidcConfig, ProvidersConfig, SigningAlgorithm};
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::envelope::Envelope;
@@ -21,7 +22,7 @@ use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secret;
 use carhaul_core::provider_keys::Vault;
 use carhaul_core::providers::Providers;
-use carhaul_testkit::{AUDIENCE, Aws, Database, Issuer, Kms, ModelServer, StripeServer, TokenBuilder};
+use carhaul_testkit::{AUDIENCE, Aws, BucketServer, Database, Issuer, Kms, ModelServer, StripeServer, TokenBuilder};
 use chrono::TimeDelta;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
@@ -47,6 +48,8 @@ pub struct Instance {
 pub struct Peers {
     pub payments: Payments,
     pub vault: Vault,
+    /// Of documents.
+    pub bucket: Bucket,
     /// Of nudges; only a carrier with connections has any.
     pub queue: Queue,
 }
@@ -56,7 +59,8 @@ impl Peers {
     pub fn none(clock: &Clock) -> Self {
         let nobody = "http://127.0.0.1:9".to_owned();
         let vault = vault([nobody.clone(), nobody.clone(), nobody], true, Envelope::new(Kms::KEY), clock);
-        Self { payments: payments(Access::None), vault, queue: nobodys_queue() }
+        let bucket = Bucket::new("http://127.0.0.1:9/documents");
+        Self { payments: payments(Access::None), vault, bucket, queue: nobodys_queue() }
     }
 }
 
@@ -67,7 +71,7 @@ impl Instance {
     }
 
     pub fn with_peers(options: PgConnectOptions, verifier: TokenVerifier, peers: Peers, clock: Clock) -> Self {
-        let Peers { payments, vault, queue } = peers;
+        let Peers { payments, vault, bucket, queue } = peers;
         let nudges = carhaul_ai_dispatch::app::Nudges(queue.clone());
         let realtime = Realtime { url: "wss://realtime.example.com/live".into(), queue };
         let dispatch = carhaul_ai_dispatch::app::App {
@@ -78,7 +82,8 @@ impl Instance {
             clock: clock.clone(),
             environment: "local",
         };
-        let app = App { db: Db::with_options(options), verifier: verifier.clone(), payments, vault, clock, realtime };
+        let db = Db::with_options(options);
+        let app = App { db, verifier: verifier.clone(), payments, vault, bucket, clock, realtime };
         let origins = [ORIGIN.to_owned()];
         let executions = carhaul_ai_dispatch::app::service(dispatch, &origins);
         Self { router: app::service(app, &origins), executions, verifier }
@@ -105,6 +110,7 @@ pub struct TestApp {
     pub issuer: Issuer,
     pub models: ModelServer,
     pub kms: Kms,
+    pub files: BucketServer,
     pub instance: Instance,
     pub database: &'static Database,
     peers: Peers,
@@ -138,9 +144,11 @@ impl TestApp {
         let (issuer, models, kms) = (Issuer::start().await, ModelServer::start().await, Kms::start().await);
         let clock = Clock::system();
         let verifier = TokenVerifier::new(&oidc(&issuer), clock.clone());
-        let peers = Peers { payments, vault: vault_of(&models, &kms, true), queue: nobodys_queue() };
+        let files = BucketServer::start().await;
+        let (vault, bucket) = (vault_of(&models, &kms, true), files.bucket().await);
+        let peers = Peers { payments, vault, bucket, queue: nobodys_queue() };
         let instance = Instance::with_peers(database.options("carhaul_api"), verifier, peers.clone(), clock);
-        Self { issuer, models, kms, instance, database, peers }
+        Self { issuer, models, kms, files, instance, database, peers }
     }
 
     /// Puts STARTER_MONTHLY and PRO_MONTHLY on the price list. Returns Stripe's ids, and cents.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
 
+mod documents;
 mod executions;
 mod process;
 mod purge;

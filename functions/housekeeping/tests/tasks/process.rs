@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use carhaul_testkit::{Aws, Database, LambdaRuntime, QueueServer, StripeFault, StripeServer};
+use carhaul_testkit::{Aws, BucketServer, Database, LambdaRuntime, QueueServer, StripeFault, StripeServer};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{OwnDatabase, ROLE};
 
@@ -13,6 +14,7 @@ async fn instance(
     secrets: &Aws,
     queue: &QueueServer,
     database: &OwnDatabase,
+    files: &BucketServer,
     stripe: Option<&StripeServer>,
 ) -> LambdaRuntime {
     let testkit = Database::get().await;
@@ -23,6 +25,7 @@ async fn instance(
         ("BILLING_QUEUE_URL", queue.url()),
         ("REALTIME_QUEUE_URL", queue.url()),
         ("AI_QUEUE_URL", queue.url()),
+        ("DOCUMENTS_URL", files.url().to_owned()),
     ]);
     if let Some(stripe) = stripe {
         environment.extend([("STRIPE_SECRET", "stripe".to_owned()), ("STRIPE_API_BASE", stripe.url().to_owned())]);
@@ -40,7 +43,7 @@ async fn without_a_key_of_stripe_it_says_so_and_does_nothing() {
     let (stripe, database) = (StripeServer::start().await, OwnDatabase::create().await);
     secrets.keep_secret("stripe", &json!({"api_key": ""}));
     for stripe in [None, Some(&stripe)] {
-        let mut function = instance(&secrets, &queue, &database, stripe).await;
+        let mut function = instance(&secrets, &queue, &database, &BucketServer::start().await, stripe).await;
         let skipped = json!({"skipped": "no key of Stripe is configured"});
         assert_eq!(invoke(&mut function, "reconcile").await, Ok(skipped));
         assert!(function.log().iter().any(|line| line.contains("no key of Stripe is configured")));
@@ -59,7 +62,7 @@ async fn while_stripe_is_down_reconciling_fails_with_a_line_in_the_log_and_the_o
     let customer = stripe.create_customer();
     database.carrier(&customer).await;
     let subscription = stripe.subscribe(&customer, "price_starter");
-    let mut function = instance(&secrets, &queue, &database, Some(&stripe)).await;
+    let mut function = instance(&secrets, &queue, &database, &BucketServer::start().await, Some(&stripe)).await;
     stripe.fault(Some(StripeFault::Refuse));
     let failed = invoke(&mut function, "reconcile").await.unwrap_err();
     assert!(failed["errorMessage"].as_str().is_some_and(|message| message.contains("payment service")), "{failed}");
@@ -74,5 +77,25 @@ async fn while_stripe_is_down_reconciling_fails_with_a_line_in_the_log_and_the_o
     let job = json!({"kind": "subscription", "id": subscription, "DelaySeconds": 30});
     assert_eq!(queue.sent(), [job]);
     assert!(function.log().iter().all(|line| !line.contains(stripe.key())), "no line tells the key");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn it_hears_from_s3_and_looks_by_itself() {
+    let (secrets, queue) = (Aws::start().await, QueueServer::start().await);
+    let (files, database) = (BucketServer::start().await, OwnDatabase::create().await);
+    let mut function = instance(&secrets, &queue, &database, &files, None).await;
+    let unknown = format!("{0}/{0}/{0}", Uuid::now_v7());
+    files.put(&unknown, "image/png", b"an image");
+    let body = json!({"Records": [{"s3": {"object": {"key": unknown}}}]}).to_string();
+    let event = json!({"Records": [{"messageId": "1", "body": body}, {"messageId": "2", "body": "junk"}]});
+    let answer = function.invoke(&event).await.unwrap().result;
+    assert_eq!(answer, Ok(json!({"batchItemFailures": [{"itemIdentifier": "2"}]})));
+    assert_eq!(files.keys(), [""; 0]);
+    let nothing = json!({"stored": 0, "refused": 0, "expired": 0, "deleted": 0, "complete": true});
+    assert_eq!(invoke(&mut function, "documents").await, Ok(nothing));
+    // A schedule that says nothing still wants the purge.
+    assert_eq!(function.invoke(&json!({})).await.unwrap().result.unwrap()["complete"], true);
+    assert!(invoke(&mut function, "nonsense").await.is_err());
     database.drop().await;
 }

@@ -36,7 +36,8 @@ pub struct Event {
     pub subject_id: Option<Uuid>,
     pub at: DateTime<Utc>,
     /// The id, and as far as it has them the version, number and status of the subject, and the names of the columns that
-    /// have changed. Of `execution.progress`: `attempt`, `draft`, `part`, and `text`, what is to be put behind each text of the
+    /// have changed. Of `document.uploaded` and the like, whose subject is the order: `document_id`, `kind`, and `vehicle_id` if it is
+    /// about one. Of `execution.progress`: `attempt`, `draft`, `part`, and `text`, what is to be put behind each text of the
     /// draft; such an event is gone once the attempt is over.
     #[schema(value_type = Object)]
     pub data: serde_json::Value,

@@ -73,6 +73,9 @@ actions! {
     OrdersWrite "orders:write": Owner Admin Dispatcher Accountant;
     OrdersDispatch "orders:dispatch": Owner Admin Dispatcher;
     OrdersRecord "orders:record": Owner Admin Dispatcher Driver;
+    DocumentsRead "documents:read": Owner Admin Dispatcher Accountant Driver;
+    DocumentsWrite "documents:write": Owner Admin Dispatcher;
+    DocumentsRecord "documents:record": Owner Admin Dispatcher Driver;
     TripsRead "trips:read": Owner Admin Dispatcher Accountant Driver;
     TripsWrite "trips:write": Owner Admin Dispatcher;
     TripsRecord "trips:record": Owner Admin Dispatcher Driver;
@@ -167,6 +170,6 @@ mod tests {
             .iter()
             .filter(|a| !a.name().ends_with(":read") && Grant::Role(Role::Driver).allows(**a))
             .collect();
-        assert_eq!(writes, [&Action::OrdersRecord, &Action::TripsRecord]);
+        assert_eq!(writes, [&Action::OrdersRecord, &Action::DocumentsRecord, &Action::TripsRecord]);
     }
 }

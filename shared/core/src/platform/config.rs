@@ -120,6 +120,8 @@ pub struct ApiConfig {
     pub providers: ProvidersConfig,
     /// The key in KMS that encrypts the tenants' provider keys.
     pub provider_keys_kms_key: String,
+    /// The bucket of documents, as its URL.
+    pub documents_url: String,
     /// Where clients open their WebSocket.
     pub realtime_url: String,
     pub realtime_queue_url: String,
@@ -224,6 +226,7 @@ pub struct HousekeepingConfig {
     pub function: FunctionConfig,
     pub stripe: Option<StripeConfig>,
     pub livemode: bool,
+    pub documents_url: String,
     pub billing_queue_url: String,
     pub realtime_queue_url: String,
     pub ai_queue_url: String,
@@ -266,6 +269,7 @@ impl ApiConfig {
             stripe: variables.stripe()?,
             providers: variables.providers()?,
             provider_keys_kms_key: variables.required("PROVIDER_KEYS_KMS_KEY")?,
+            documents_url: variables.documents_url()?,
             realtime_url: variables.required("REALTIME_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
         })
@@ -343,6 +347,7 @@ impl HousekeepingConfig {
             function: FunctionConfig::read(variables)?,
             stripe: variables.stripe()?,
             livemode: variables.livemode()?,
+            documents_url: variables.documents_url()?,
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
@@ -422,9 +427,16 @@ impl Variables<'_> {
         })
     }
 
+    fn documents_url(&self) -> Result<String, ConfigError> {
+        self.secure_url("DOCUMENTS_URL", self.required("DOCUMENTS_URL")?)
+    }
+
     /// Where somebody's API is, without a slash at the end.
     fn api_base(&self, name: &'static str, default: &str) -> Result<String, ConfigError> {
-        let base = self.optional(name).unwrap_or_else(|| default.to_owned());
+        self.secure_url(name, self.optional(name).unwrap_or_else(|| default.to_owned()))
+    }
+
+    fn secure_url(&self, name: &'static str, base: String) -> Result<String, ConfigError> {
         let environment: Environment = self.required("ENVIRONMENT")?;
         if !(base.starts_with("https://") || environment == Environment::Local && base.starts_with("http://")) {
             return Err(invalid(name, "expected https://.. (http:// in the environment local alone)"));

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 23] = [
+const COMPLETE: [(&str, &str); 24] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -17,6 +17,7 @@ const COMPLETE: [(&str, &str); 23] = [
     ("OIDC_DISCOVERY_URL", ""),
     ("CORS_ORIGINS", ""),
     ("PROVIDER_KEYS_KMS_KEY", "arn:aws:kms:eu-west-1:1:key/k"),
+    ("DOCUMENTS_URL", "https://documents.s3.us-east-1.amazonaws.com"),
     ("STRIPE_SECRET", ""),
     ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
     ("STRIPE_LIVEMODE", ""),
@@ -61,7 +62,7 @@ fn providers_are_asked_at_their_own_addresses_and_only_development_knows_private
     assert!(local.allow_private_base_urls);
     let staging = [("ENVIRONMENT", "staging"), ("DATABASE_TLS", "verify-full")];
     assert!(!providers(&staging).unwrap().allow_private_base_urls);
-    for name in ["ANTHROPIC_API_BASE", "GEMINI_API_BASE", "OPENAI_API_BASE"] {
+    for name in ["ANTHROPIC_API_BASE", "GEMINI_API_BASE", "OPENAI_API_BASE", "DOCUMENTS_URL"] {
         let bare = [&staging[..], &[(name, "http://models.example.com")]].concat();
         assert!(error(providers(&bare)).starts_with(&format!("the environment variable {name} is not valid")));
     }
@@ -102,7 +103,8 @@ fn a_missing_variable_is_named() {
         assert_eq!(error(read(&[(name, " ")], ApiConfig::read)), expected);
         assert_eq!(error(read(&[(name, "")], HousekeepingConfig::read)), expected);
     }
-    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE", "REALTIME_URL", "REALTIME_QUEUE_URL"] {
+    assert!(error(read(&[("DOCUMENTS_URL", "")], HousekeepingConfig::read)).contains("DOCUMENTS_URL"));
+    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE", "DOCUMENTS_URL", "REALTIME_URL", "REALTIME_QUEUE_URL"] {
         assert!(error(read(&[(name, "")], ApiConfig::read)).contains(name));
     }
     for name in ["REALTIME_ENDPOINT", "REALTIME_QUEUE_URL"] {

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod batch;
+pub mod bucket;
 pub mod config;
 pub mod crypto;
 pub mod db;

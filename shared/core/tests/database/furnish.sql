@@ -39,6 +39,10 @@ INSERT INTO order_vehicles (tenant_id, id, order_id, position, vin)
 SELECT $tenant, vehicle, carrier_order, 1, '1G4AH59H45G118341' FROM made;
 INSERT INTO order_tags (tenant_id, order_id, tag_id) SELECT $tenant, carrier_order, tag FROM made;
 INSERT INTO status_history (tenant_id, order_id, to_status, at) SELECT $tenant, carrier_order, 'new', now() FROM made;
+INSERT INTO documents (tenant_id, id, order_id, vehicle_id, kind, file_name, content_type, size, sha256, upload_expires_at)
+SELECT $tenant, document, carrier_order, vehicle, 'bol', 'bol.pdf', 'application/pdf', 1, repeat('0', 64), now() FROM made,
+       LATERAL (VALUES (tag), (status)) AS two (document);
+DELETE FROM documents WHERE (tenant_id, id) = ($tenant, (SELECT status FROM made));
 INSERT INTO trip_stops (tenant_id, id, trip_id, position, kind, order_id, location_id, city, state, time_zone)
 SELECT $tenant, app.uuid_v7(), trip, 1, 'pickup', carrier_order, location, 'Lexington', 'KY', 'America/New_York' FROM made;
 INSERT INTO stripe_customers (tenant_id, id) SELECT $tenant, 'cus_' || customer FROM made;

@@ -138,6 +138,7 @@ async fn a_driver_sees_only_their_own_orders_and_trips_and_what_belongs_to_them(
         "order_vehicles",
         "order_tags",
         "status_history",
+        "documents",
         "order_search_terms",
         "trips",
         "trip_stops",

@@ -242,6 +242,16 @@ pub fn examples() -> Vec<Example> {
         empty("release_order_vehicle").after(&["hold_order_vehicle"]),
         Example::new("split_order", json!({"vehicle_ids": ["$vehicles"], "note": "$word"})),
         Example::new("cancel_order_vehicle", json!({"reason_id": "$cancel-reasons"})),
+        // Documents.
+        nothing("list_order_documents"),
+        Example::new(
+            "create_order_document",
+            json!({"kind": "photo", "file_name": "$word", "content_type": "image/jpeg", "size": 48213,
+                "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "vehicle_id": "$vehicles"}),
+        ),
+        nothing("get_document"),
+        nothing("download_document"),
+        nothing("delete_document"),
         // Trips.
         nothing("list_trips").query("include=stops&include=orders&include=driver&include=truck&include=trailer"),
         Example::new(

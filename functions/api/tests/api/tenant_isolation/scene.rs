@@ -12,7 +12,7 @@ use super::examples::{Example, examples};
 use crate::support::{Carrier, Client, Reply, TestApp, id};
 
 /// What `create` makes of it, in an order in which everything exists that the next one names.
-const COLLECTIONS: [(&str, &str); 16] = [
+const COLLECTIONS: [(&str, &str); 17] = [
     ("customers", "create_customer"),
     ("locations", "create_location"),
     ("trucks", "create_truck"),
@@ -26,6 +26,7 @@ const COLLECTIONS: [(&str, &str); 16] = [
     ("api-keys", "create_api_key"),
     ("provider-keys", "create_provider_key"),
     ("orders", "create_order"),
+    ("documents", "create_order_document"),
     ("trips", "create_trip"),
     ("skills", "create_skill"),
     ("executions", "create_execution"),
@@ -79,6 +80,7 @@ impl Scene {
             scene.create(collection, create).await;
         }
         scene.finish_order().await;
+        scene.finish_document(app).await;
         scene.subscribe(app, stripe).await;
         scene.finish_executions(app).await;
         scene.add_member(app, "newcomers", "driver").await;
@@ -138,7 +140,12 @@ impl Scene {
     async fn create(&mut self, collection: &str, operation: &str) {
         let example = examples().into_iter().find(|it| it.operation == operation).expect("it has an example");
         let body = self.fill(&example.body, |at| self.id(at));
-        let row = self.owner().post(&format!("/v1/{collection}"), body).await;
+        let path = match collection {
+            // They are of an order.
+            "documents" => format!("/v1/orders/{}/documents", self.id("orders")),
+            _ => format!("/v1/{collection}"),
+        };
+        let row = self.owner().post(&path, body).await;
         let row = row.expect(if collection == "executions" { 202 } else { 201 });
         self.add(collection, id(&row));
         for vehicle in row["vehicles"].as_array().into_iter().flatten() {
@@ -209,6 +216,12 @@ impl Scene {
             self.id("executions")
         ))
         .await;
+    }
+
+    /// Its document has been uploaded.
+    async fn finish_document(&self, app: &TestApp) {
+        let id = self.id("documents");
+        app.run(&format!("UPDATE documents SET status = 'stored', stored_at = now() WHERE id = '{id}'")).await;
     }
 
     /// Its order, which the trip has assigned, is in a status of the carrier's own, so that every filter finds one.

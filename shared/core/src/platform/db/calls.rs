@@ -17,7 +17,7 @@ pub const SELECT: &str = "q.month_used AS called_month, q.second_used AS called_
 pub fn quota(action: Action) -> &'static str {
     match action {
         // What happens on the road is recorded whatever the plan says.
-        Action::OrdersRecord | Action::TripsRecord => "none",
+        Action::OrdersRecord | Action::DocumentsRecord | Action::TripsRecord => "none",
         // Who has used up the month must be able to see it and to buy more.
         Action::UsageRead | Action::BillingRead | Action::BillingManage => "rate",
         _ => "full",
