@@ -20,8 +20,7 @@ fn a_document(kind: &str) -> Value {
 
 /// Uploads what a document was announced as, and lets S3 tell of it.
 async fn upload(app: &TestApp, carrier: &Carrier, document: &Value) {
-    let order = document["order_id"].as_str().expect("it is of an order");
-    let key = format!("{}/{order}/{}", carrier.id, id(document));
+    let key = format!("{}/{}", carrier.id, id(document));
     app.files.put(&key, document["content_type"].as_str().expect("it has a type"), BYTES);
     let housekeeping = Db::with_options(app.database.options("carhaul_housekeeping"));
     let place = Place::of_key(&key).expect("a key of ours");
@@ -58,7 +57,7 @@ async fn a_pod_is_announced_uploaded_and_downloaded_and_the_list_finds_its_order
     assert_eq!(document["order_id"], order["id"]);
 
     let upload_to = document.as_object_mut().unwrap().remove("upload").unwrap();
-    let start = format!("{}/{}/{}/{}?", app.files.url(), carrier.id, id(&order), id(&document));
+    let start = format!("{}/{}/{}?", app.files.url(), carrier.id, id(&document));
     let url = upload_to["url"].as_str().unwrap();
     assert!(url.starts_with(&start), "{url}");
     for part in
@@ -300,4 +299,35 @@ async fn an_answer_that_was_lost_is_given_again_with_its_url() {
     // It needs no version of the order, and takes none.
     let stale = [("if-match", "\"99\"")];
     owner.send(Method::POST, &documents, &stale, Some(a_document("bol"))).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_vehicle_that_is_split_off_takes_its_documents_along() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    let owner = &carrier.owner;
+    let order = create_order(owner).await;
+    let mut of_vehicle = Vec::new();
+    for kind in ["pod", "gate_pass"] {
+        let mut body = a_document(kind);
+        body["vehicle_id"] = order["vehicles"][1]["id"].clone();
+        of_vehicle.push(announce(owner, &order, body).await);
+    }
+    let of_order = announce(owner, &order, a_document("bol")).await;
+    let [pod, gate_pass] = &of_vehicle[..] else { unreachable!("two were announced") };
+    upload(&app, &carrier, pod).await;
+
+    let named = json!({"vehicle_ids": [order["vehicles"][1]["id"]]});
+    let split = owner.post(&path(&order, "/split"), named).await.expect(201);
+    assert_eq!(ids(&owner.get(&path(&order, "/documents")).await.expect(200)), [id(&of_order)]);
+    assert_eq!(ids(&owner.get(&path(&split, "/documents")).await.expect(200)), [id(gate_pass), id(pod)]);
+    assert_eq!(ids(&owner.get("/v1/orders?has_pod=true").await.expect(200)), [id(&split)]);
+    rival.owner.get(&path(&split, "/documents")).await.refused(404, "not_found");
+
+    // What was announced before is uploaded and downloaded as if nothing had happened.
+    upload(&app, &carrier, gate_pass).await;
+    for document in &of_vehicle {
+        owner.get(&format!("{}/download", at(document))).await.expect(200);
+    }
+    assert_eq!(app.files.keys().len(), 2, "none was deleted");
 }

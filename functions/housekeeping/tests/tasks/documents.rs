@@ -83,7 +83,7 @@ impl Scene {
                 sha256_of(BYTES)
             ))
             .await;
-        Announced { id, key: format!("{}/{}/{id}", order.tenant, order.id) }
+        Announced { id, key: format!("{}/{id}", order.tenant) }
     }
 
     /// One whose file is there.
@@ -229,11 +229,10 @@ async fn what_is_forged_or_unknown_changes_nothing_of_anybodys() {
     let (pod, theirs) = (scene.announce(&order, "pod", "0").await, scene.store(&rival, "pod").await);
     let stranger = Uuid::now_v7();
     let forged = [
-        // Another carrier's name before this document, another order, no such document.
-        format!("{}/{}/{}", rival.tenant, order.id, pod.id),
-        format!("{}/{}/{}", order.tenant, rival.id, pod.id),
-        format!("{}/{}/{stranger}", order.tenant, order.id),
-        format!("{stranger}/{stranger}/{stranger}"),
+        // Another carrier's name before this document, no such document.
+        format!("{}/{}", rival.tenant, pod.id),
+        format!("{}/{stranger}", order.tenant),
+        format!("{stranger}/{stranger}"),
     ];
     for key in &forged {
         scene.files.put(key, PDF, BYTES);
