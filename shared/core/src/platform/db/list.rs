@@ -92,7 +92,8 @@ where
     }
 }
 
-/// Our own words are written out: a cached plan knows then how rare each is, and that a partial index holds it.
+/// Our own words, never a caller's text, are written out: a cached plan knows then how rare each is, and that a partial index
+/// holds it.
 pub fn push_words(sql: &mut Sql, column: &str, words: impl IntoIterator<Item = impl Display>) {
     let words: BTreeSet<_> = words.into_iter().map(|word| format!("'{word}'")).collect();
     if !words.is_empty() {
