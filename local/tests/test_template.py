@@ -95,6 +95,9 @@ def test_the_bucket_of_documents_is_private_and_outlives_the_stack():
     assert "BucketEncryption" in properties and "VersioningConfiguration" not in properties
     [denied] = RESOURCES["DocumentsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    [rule] = properties["CorsConfiguration"]["Fn::If"][1]["CorsRules"]
+    assert rule["AllowedOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]} and "*" not in str(rule)
+    assert properties["CorsConfiguration"]["Fn::If"][2] == {"Ref": "AWS::NoValue"}
     [tells] = properties["NotificationConfiguration"]["QueueConfigurations"]
     assert tells == {"Event": "s3:ObjectCreated:*", "Queue": {"Fn::GetAtt": ["DocumentsQueue", "Arn"]}}
     [sends] = RESOURCES["DocumentsQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
