@@ -23,6 +23,7 @@ async fn instance(
         ("BILLING_QUEUE_URL", queue.url()),
         ("REALTIME_QUEUE_URL", queue.url()),
         ("AI_QUEUE_URL", queue.url()),
+        ("AI_WORKER_SLOTS", "50".to_owned()),
     ]);
     if let Some(stripe) = stripe {
         environment.extend([("STRIPE_SECRET", "stripe".to_owned()), ("STRIPE_API_BASE", stripe.url().to_owned())]);
