@@ -165,7 +165,7 @@ async fn what_is_cancelled_keeps_its_slot_until_its_worker_lets_go() {
     let _turn = alone().await;
     let stage = Stage::with_key().await;
     let other = Carrier::create().await;
-    run(format!("UPDATE skills SET deadline_seconds = 3 WHERE id = '{}'", stage.skill)).await;
+    run(format!("UPDATE skills SET deadline_seconds = 8 WHERE id = '{}'", stage.skill)).await;
     stage.model.fail_with(Some(ModelFault::Hang));
     let fleet = Fleet::start(&stage, 4).await;
     let ids = ask(&stage.carrier, &stage.skill.to_string(), 10).await;
