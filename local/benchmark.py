@@ -19,6 +19,8 @@ from local.settings import HOST, ROOT, TOOLS, Stack
 
 STATE = TOOLS / "bench"
 PEER = ROOT / "local" / "bench" / "peer"
+# Those that are measured.
+FUNCTIONS = ("api", "ai-dispatch", "ai-worker", "realtime")
 # A quarter of a small server.
 # Durable, as everywhere but in tests. Statements are logged as JSON for the role that asks for it.
 POSTGRES = {
@@ -41,7 +43,7 @@ def run(orders, seconds):
     steps = Steps(4)
     with services.exclusive(stack), services.until_the_end(stack) as daemons:
         services.stop(daemons)
-        with steps.step("Building the release of the function, and the benchmark"):
+        with steps.step("Building the release of the functions, and the benchmark"):
             binaries = _build(stack)
         with steps.step("The peer: FastAPI behind Mangum"):
             peer = _prepare_peer(stack)
@@ -74,8 +76,9 @@ def run(orders, seconds):
 
 def _build(stack):
     environment = os.environ | {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "100"}
-    # One command for both: features of the dependencies are chosen, and the dependencies compiled, only once.
-    command = ["cargo", "build", "--release", "--locked", "-p", "carhaul-api", "-p", "carhaul-bench"]
+    # One command for all: features of the dependencies are chosen, and the dependencies compiled, only once.
+    packages = [option for name in (*FUNCTIONS, "bench") for option in ("-p", f"carhaul-{name}")]
+    command = ["cargo", "build", "--release", "--locked", *packages]
     run_logged(command, stack.logs / "build.log", "cargo build", progress=cargo_progress, cwd=ROOT, env=environment)
     return bundle.target_directory() / "release"
 

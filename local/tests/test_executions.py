@@ -119,6 +119,29 @@ def test_what_failed_for_good_is_put_aside_and_an_operator_sends_it_back(stack, 
     assert [(row["succeeded"], row["failed"]) for row in booked] == [(1, 0)]
 
 
+def test_a_carrier_whose_provider_hangs_leaves_slots_to_the_next(stack, owner, base_url, words):
+    provider, skill = words
+    provider.pause = 20
+    function = ministack.client(stack, "lambda").get_function_configuration(FunctionName=deploy.outputs(stack)["AiWorkerFunctionName"])
+    half = int(function["Environment"]["Variables"]["AI_WORKER_SLOTS"]) // 2
+    wanted = {"skill": skill, "input": {"text": "much"}}
+    batch = owner.post(base_url + "/v1/executions/batch", json={"executions": [wanted] * (2 * half)}).json()["data"]
+    until(lambda: len(provider.questions()) >= half)
+    other = sessions.newcomer(stack)
+    carrier = other.post(base_url + "/v1/tenants", json={"name": "Other", "time_zone": "America/New_York"}).json()
+    other.headers["Tenant-Id"] = carrier["id"]
+    begun = time.monotonic()
+    assert ended(other, base_url, ask(other, base_url, "LB-1"))["status"] == "succeeded"
+    waited = time.monotonic() - begun
+    print(f"the other's first after {waited:.1f} s")
+    assert waited < 5, waited
+    assert len(provider.questions()) == half, "the others wait for their own"
+    # What was held is run although none of its messages is left.
+    provider.pause = 0
+    assert {until(lambda: succeeded(owner, base_url, execution["id"]), 60)["status"] for execution in batch} == {"succeeded"}
+    assert len(provider.questions()) == 2 * half
+
+
 def letter_of(sqs, queue, execution):
     letters = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=1).get("Messages", [])
     return next((letter for letter in letters if execution in letter["Body"]), None)

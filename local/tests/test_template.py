@@ -170,11 +170,23 @@ def test_there_are_queues_and_no_letter_is_dead_to_nobody():
 def test_a_queue_is_read_by_one_function_in_bounds_and_message_by_message(queue):
     [(function, event)] = readers(queue)
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    # Each instance holds a connection of the proxy.
-    assert 2 <= event["ScalingConfig"]["MaximumConcurrency"] <= 10
+    # Each instance holds a connection to the proxy, those of AI executions one that is mostly idle.
+    most = event["ScalingConfig"]["MaximumConcurrency"]
+    assert most == {"Ref": "AiConcurrency"} if queue == "AiQueue" else 2 <= most <= 10
     properties = QUEUES[queue]["Properties"]
     assert properties["VisibilityTimeout"] >= 6 * function["Properties"]["Timeout"]
     assert 3 <= properties["RedrivePolicy"]["maxReceiveCount"] <= 15
+
+
+def test_each_execution_that_runs_has_an_instance_and_all_of_them_are_the_slots():
+    [(worker, event)] = readers("AiQueue")
+    # What is done in a batch would wait for what hangs in it, and its slot with it.
+    assert event["BatchSize"] == 1
+    for function in (worker, FUNCTIONS["HousekeepingFunction"]):
+        assert function["Properties"]["Environment"]["Variables"]["AI_WORKER_SLOTS"] == event["ScalingConfig"]["MaximumConcurrency"]
+    # As SQS has it, and so that somebody has something while another hangs.
+    parameter = TEMPLATE["Parameters"]["AiConcurrency"]
+    assert 2 <= parameter["MinValue"] <= parameter["Default"] <= parameter["MaxValue"] <= 1000
 
 
 @pytest.mark.parametrize("queue", sorted(DEAD_LETTERS))

@@ -14,13 +14,16 @@ const BATCH: i32 = 500;
 pub struct Tended {
     pub requeued: usize,
     pub expired: i32,
+    /// Waiting for others of their own carriers, which have their share of the workers' slots.
+    pub held: i64,
 }
 
 /// # Errors
 /// Unavailable when database or queue are: the next run tries again.
-pub async fn tend_executions(db: &Db, queue: &Queue) -> Result<Tended> {
+pub async fn tend_executions(db: &Db, queue: &Queue, slots: i32) -> Result<Tended> {
     let expired = stuck::expire(db, BATCH).await?;
-    let jobs = stuck::overdue(db, BATCH).await?;
+    let jobs = stuck::overdue(db, BATCH, slots).await?;
     queue.send_all(&jobs).await?;
-    Ok(Tended { requeued: jobs.len(), expired })
+    let held = stuck::held(db, slots).await?;
+    Ok(Tended { requeued: jobs.len(), expired, held })
 }

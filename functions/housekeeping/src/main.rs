@@ -109,7 +109,7 @@ async fn run_push(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result
 }
 
 async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> Result<Tended, Error> {
-    let done = tend_executions(db, queue).await?;
+    let done = tend_executions(db, queue, config.slots).await?;
     let dimensions = [("Environment", config.function.environment.as_str())];
     if done.requeued > 0 {
         let count = i64::try_from(done.requeued).unwrap_or(i64::MAX);
@@ -118,7 +118,8 @@ async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> 
     if done.expired > 0 {
         telemetry::count(&Clock::system(), &dimensions, "ExecutionsExpired", i64::from(done.expired));
     }
-    tracing::info!(requeued = done.requeued, expired = done.expired, "tended executions");
+    telemetry::count(&Clock::system(), &dimensions, "ExecutionsHeld", done.held);
+    tracing::info!(requeued = done.requeued, expired = done.expired, held = done.held, "tended executions");
     Ok(done)
 }
 

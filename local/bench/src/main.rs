@@ -3,11 +3,14 @@
 
 mod cold_start;
 mod database;
+mod executions;
 mod filters;
 mod fixture;
 mod function;
+mod others;
 mod peer;
 mod pgbench;
+mod push;
 mod quotas;
 mod report;
 mod row_security;
@@ -71,6 +74,10 @@ async fn run(settings: &Settings) -> Outcome<usize> {
     report::step("FastAPI + Mangum");
     peer::measure(settings, &world, &many, &mut listener, &cost, &mut report).await?;
     listener.close().await?;
+    report::step("AI executions while a provider hangs");
+    executions::measure(&world, &few, &mut report).await?;
+    report::step("Push");
+    push::measure(&world, &few, &mut report).await?;
     rules::measure(&mut report)?;
     Ok(report.print())
 }

@@ -8,7 +8,7 @@ pub struct Settings {
     pub direct_url: String,
     /// `host:port`.
     pub pooler: String,
-    /// The release build of the function `api`.
+    /// The release build of the function `api`, beside those of the others.
     pub bootstrap: PathBuf,
     /// The same read as a FastAPI application.
     pub peer: PathBuf,

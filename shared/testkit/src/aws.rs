@@ -69,6 +69,11 @@ impl Aws {
         client("http://127.0.0.1:9", RetryConfig::disabled())
     }
 
+    /// Where it is, for `AWS_ENDPOINT_URL`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn queue_url(&self) -> String {
         format!("{}/000000000000/billing", self.url)
     }

@@ -70,6 +70,11 @@ impl ConnectionServer {
         Self { endpoint, state, server }
     }
 
+    /// Where it is, for `REALTIME_ENDPOINT`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// A client of this server, as a function has one.
     pub async fn sockets(&self) -> Sockets {
         Sockets::with_config(&self.endpoint, &aws::config_at(&self.endpoint, POST_DEADLINE).await)

@@ -13,12 +13,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
-use crate::support::{Carrier, ROLE, alone, execution, one, permit, run, runner, runner_on, work, worker};
-
-/// As if the time of every lease and back-off were over.
-async fn time_passes() {
-    run("UPDATE executions SET due_at = now() - interval '1 second' WHERE status IN ('queued', 'running') AND due_at > now()").await;
-}
+use crate::support::{Carrier, ROLE, alone, execution, one, permit, run, runner, runner_on, time_passes, work, worker};
 
 #[tokio::test]
 async fn a_worker_that_loses_the_database_at_any_step_leaves_the_execution_to_the_next() {
@@ -124,6 +119,8 @@ async fn two_hundred_executions_survive_workers_that_are_killed_again_and_again(
     environment.push(("AI_QUEUE_URL", format!("{}/ai", aws.queue_url())));
     environment.push(("AI_DEAD_LETTER_QUEUE_URL", format!("{}/ai-dead-letters", aws.queue_url())));
     environment.push(("REALTIME_QUEUE_URL", format!("{}/realtime", aws.queue_url())));
+    // Of each batch of five one is held.
+    environment.push(("AI_WORKER_SLOTS", "8".to_owned()));
     environment.push(("PROVIDER_KEYS_KMS_KEY", Kms::KEY.to_owned()));
     environment.push(("AWS_ENDPOINT_URL_KMS", stage.kms.url().to_owned()));
     environment.push(("ANTHROPIC_API_BASE", stage.model.url().to_owned()));

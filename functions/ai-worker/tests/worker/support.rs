@@ -27,14 +27,24 @@ use uuid::Uuid;
 
 pub const ROLE: &str = "carhaul_ai";
 
+/// More than most tests ever use, so that a carrier may have as many as it likes.
+const SLOTS: i32 = 1_000;
+
 /// Whose turn it is is decided over all carriers, those of other tests too: these tests take turns, and start with nothing due.
 pub async fn alone() -> MutexGuard<'static, ()> {
     static TURN: OnceLock<Mutex<()>> = OnceLock::new();
     // What a worker logs is worth seeing in a failed test.
     carhaul_core::platform::telemetry::init("error");
     let turn = TURN.get_or_init(Mutex::default).lock().await;
-    run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running')").await;
+    run("UPDATE executions SET status = 'cancelled' WHERE status IN ('queued', 'running'); DELETE FROM ai_slots").await;
     turn
+}
+
+/// As if the time of every lease and back-off were over.
+pub async fn time_passes() {
+    run("UPDATE executions SET due_at = now() - interval '1 second' WHERE status IN ('queued', 'running') AND due_at > now(); \
+         UPDATE ai_slots SET held_until = now() - interval '1 second'")
+    .await;
 }
 
 pub async fn superuser() -> PgConnection {
@@ -61,7 +71,8 @@ pub fn runner_on(db: Db) -> Runner {
 
 /// One that nudges nobody.
 pub fn runner_with(db: Db, vault: Vault) -> Runner {
-    Runner { db, vault, nudges: Queue::new("http://127.0.0.1:9/realtime"), clock: Clock::system() }
+    let nudges = Queue::new("http://127.0.0.1:9/realtime");
+    Runner { db, vault, nudges, clock: Clock::system(), slots: SLOTS }
 }
 
 /// All providers are asked at this address.

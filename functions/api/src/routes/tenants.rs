@@ -1,12 +1,16 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
+use carhaul_core::base::day::Month;
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::tenants::{self, NewTenant, Tenant, TenantPatch, Usage};
 use carhaul_http::actor::{Caller, SignedIn};
 use carhaul_http::answer::Answer;
 use carhaul_http::body::{Json, Post};
 use carhaul_http::conditional::IfMatch;
+use carhaul_http::query::Query;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Outcome;
 use crate::app::App;
@@ -51,9 +55,17 @@ async fn update(
     Ok(Answer::ok(&tenant)?.etag(tenant.version).commit(tx).await?)
 }
 
-/// Tell what the plan allows and how much of it is used.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct UsageQuery {
+    /// Of which month `ai` tells; the present one, if it is left out.
+    month: Option<Month>,
+}
+
+/// Tell what the plan allows and how much of it is used, and what AI has done and cost in a month.
 #[utoipa::path(get, path = "/v1/usage", operation_id = "get_usage", tag = "tenant",
-    responses((status = OK, body = Usage)))]
-async fn usage(State(app): State<App>, Caller(actor): Caller) -> Outcome {
-    Ok(Answer::ok(&tenants::usage(&app.db, &actor).await?)?)
+    params(UsageQuery), responses((status = OK, body = Usage)))]
+async fn usage(State(app): State<App>, Caller(actor): Caller, Query(query): Query<UsageQuery>) -> Outcome {
+    Ok(Answer::ok(&tenants::usage(&app.db, &actor, query.month).await?)?)
 }

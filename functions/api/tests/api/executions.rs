@@ -41,7 +41,8 @@ fn changes(customer: &str) -> Value {
 #[tokio::test]
 async fn an_execution_is_accepted_at_once_though_the_queue_is_down_and_its_result_is_read_later() {
     let app = TestApp::start().await;
-    let owner = app.carrier().await.owner;
+    let carrier = app.carrier().await;
+    let owner = &carrier.owner;
     let body = json!({"skill": "extract_order", "input": {"text": a_tender("LB-1")}});
     let accepted = owner.post_once(EXECUTIONS, "key", body.clone()).await;
     let at = accepted.headers["location"].to_str().unwrap().to_owned();
@@ -66,6 +67,14 @@ async fn an_execution_is_accepted_at_once_though_the_queue_is_down_and_its_resul
     assert_eq!((&usage[0]["skill"], &usage[0]["succeeded"]), (&json!("extract_order"), &json!(1)));
     assert_eq!((&usage[0]["skill_name"], &usage[0]["cost"]), (&json!("Extract an order"), &json!("0.00")));
     assert!(app.models.requests().is_empty());
+
+    // Of another month, and another carrier's of the same.
+    app.run(&format!("UPDATE ai_usage SET month = '2026-02-01' WHERE tenant_id = '{}'", carrier.id)).await;
+    assert_eq!(owner.get("/v1/usage").await.expect(200)["ai"], json!([]));
+    assert_eq!(owner.get("/v1/usage?month=2026-02").await.expect(200)["ai"], usage);
+    let other = app.carrier().await.owner;
+    assert_eq!(other.get("/v1/usage?month=2026-02").await.expect(200)["ai"], json!([]));
+    assert_eq!(owner.get("/v1/usage?month=2026-13").await.invalid_fields(), ["month"]);
 }
 
 #[tokio::test]

@@ -268,7 +268,8 @@ impl TestApp {
         let clock = Clock::system();
         let db = Db::with_options(self.database.options("carhaul_ai"));
         let nudges = Queue::new("http://127.0.0.1:9/realtime");
-        let runner = Runner { db, vault: vault_of(&self.models, &self.kms, true), nudges, clock: clock.clone() };
+        let vault = vault_of(&self.models, &self.kms, true);
+        let runner = Runner { db, vault, nudges, clock: clock.clone(), slots: 50 };
         let permit = ExecutionId(id.parse().expect("an id is a UUID"));
         let waits = format!("SELECT count(*) FROM executions WHERE id = '{id}' AND status IN ('queued', 'running')");
         for _ in 0..500 {

@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 use crate::support::{OwnDatabase, ROLE};
 
+const SLOTS: i32 = 50;
+
 /// Who accepts, who tends, who runs, and the queue between them.
 struct World {
     database: OwnDatabase,
@@ -68,7 +70,13 @@ impl World {
         };
         let vault = Vault::new(Providers::new(providers, clock.clone()), Envelope::new("none"), clock.clone());
         let worker = Worker {
-            runner: Runner { db: database.seen_by("carhaul_ai").await, vault, nudges: server.queue().await, clock },
+            runner: Runner {
+                db: database.seen_by("carhaul_ai").await,
+                vault,
+                nudges: server.queue().await,
+                clock,
+                slots: SLOTS,
+            },
             queue: server.queue().await,
             dead_letters: server.queue().await,
             environment: "local",
@@ -113,7 +121,7 @@ impl World {
     }
 
     async fn tend(&self) -> Result<Tended, Error> {
-        tend_executions(&self.housekeeping, &self.server.queue().await).await
+        tend_executions(&self.housekeeping, &self.server.queue().await, SLOTS).await
     }
 
     /// As if all that waits had waited for longer than the queue is given.
@@ -152,7 +160,7 @@ async fn what_is_accepted_while_the_queue_is_down_is_run_once_it_is_up_and_count
     world.server.fail();
     let ids = world.accept(&carrier, 3).await;
     // Its message may be on the way.
-    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 0, expired: 0 });
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 0, expired: 0, held: 0 });
 
     world.time_passes().await;
     for _ in 0..2 {
@@ -165,7 +173,7 @@ async fn what_is_accepted_while_the_queue_is_down_is_run_once_it_is_up_and_count
     }
 
     world.server.recover();
-    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 3, expired: 0 });
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 3, expired: 0, held: 0 });
     assert_eq!(world.server.sent(), permits(&ids));
     world.work(2).await;
     for id in &ids {
@@ -175,7 +183,7 @@ async fn what_is_accepted_while_the_queue_is_down_is_run_once_it_is_up_and_count
     }
     assert_eq!((world.counted(&carrier).await, world.counted(&other).await), (json!([3, 3]), json!([0, 0])));
     world.time_passes().await;
-    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 0, expired: 0 });
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 0, expired: 0, held: 0 });
     world.database.drop().await;
 }
 
@@ -190,7 +198,7 @@ async fn a_queue_that_hangs_is_not_waited_for_and_loses_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     world.server.recover();
     world.time_passes().await;
-    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 100, expired: 0 });
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 100, expired: 0, held: 0 });
     assert_eq!(world.server.sent().len(), 100);
     world.work(1).await;
     assert_eq!((ids.len(), world.counted(&carrier).await), (100, json!([100, 100])));
@@ -210,7 +218,7 @@ async fn what_a_dead_worker_had_is_queued_again_once_its_lease_is_over_and_what_
     set(&ids[1], "status = 'running', attempt = 1, due_at = now() + interval '1 minute'").await;
     set(&ids[2], "expires_at = now() - interval '1 second'").await;
     set(&theirs[0], "status = 'running', attempt = 3, due_at = now() - interval '1 hour'").await;
-    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 2, expired: 1 });
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 2, expired: 1, held: 0 });
     // Whoever waits for longest comes first, whoever it belongs to.
     assert_eq!(world.server.sent(), permits(&[theirs[0].clone(), ids[0].clone()]));
     world.work(2).await;
@@ -224,5 +232,37 @@ async fn what_a_dead_worker_had_is_queued_again_once_its_lease_is_over_and_what_
     assert_eq!(seen(&other, &theirs[0]).await, (json!("succeeded"), json!(4)));
     // What runs counts, what expired does not.
     assert_eq!((world.counted(&carrier).await, world.counted(&other).await), (json!([2, 1]), json!([1, 1])));
+    world.database.drop().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_its_own_carriers_others_is_no_message_lost_until_they_are_dead() {
+    let world = World::create().await;
+    let (carrier, other) = (world.carrier().await, world.carrier().await);
+    let (ids, theirs) = (world.accept(&carrier, 30).await, world.accept(&other, 1).await);
+    world.server.take_sent();
+    world.time_passes().await;
+    // Half of the slots are the carrier's, and its workers are alive.
+    let held = |until: &str| {
+        format!(
+            "INSERT INTO ai_slots (tenant_id, execution_id, attempt, claim_id, held_until) \
+             SELECT tenant_id, id, 1, id, now() + interval '{until}' FROM executions WHERE tenant_id = '{}' ORDER BY id LIMIT {} \
+             ON CONFLICT (tenant_id, execution_id) DO UPDATE SET held_until = excluded.held_until; \
+             UPDATE executions e SET status = 'running', attempt = 1, due_at = s.held_until FROM ai_slots s WHERE s.execution_id = e.id",
+            carrier.id,
+            SLOTS / 2
+        )
+    };
+    world.database.run(&held("1 minute")).await;
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 1, expired: 0, held: 5 });
+    assert_eq!(world.server.take_sent(), permits(&theirs));
+    // They died.
+    world.database.run(&held("-3 minutes")).await;
+    assert_eq!(world.tend().await.unwrap(), Tended { requeued: 31, expired: 0, held: 0 });
+    world.work(1).await;
+    assert_eq!(
+        (ids.len(), world.counted(&carrier).await, world.counted(&other).await),
+        (30, json!([30, 30]), json!([1, 1]))
+    );
     world.database.drop().await;
 }

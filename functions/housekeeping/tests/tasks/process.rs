@@ -26,6 +26,7 @@ async fn instance(
         ("REALTIME_QUEUE_URL", queue.url()),
         ("AI_QUEUE_URL", queue.url()),
         ("DOCUMENTS_URL", files.url().to_owned()),
+        ("AI_WORKER_SLOTS", "50".to_owned()),
     ]);
     if let Some(stripe) = stripe {
         environment.extend([("STRIPE_SECRET", "stripe".to_owned()), ("STRIPE_API_BASE", stripe.url().to_owned())]);

@@ -1,4 +1,4 @@
-//! Calendar days, as people in one place count them.
+//! Calendar days and months, as people in one place count them.
 
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -45,6 +45,37 @@ impl ComposeSchema for Day {
 
 impl ToSchema for Day {}
 
+/// A month, written `2026-11`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Month(Day);
+
+impl Month {
+    /// # Errors
+    /// As [`Day::parse`].
+    pub fn parse(raw: &str) -> Result<Self, String> {
+        Day::parse(&format!("{raw}-01")).map(Self).map_err(|_| "must be a month such as \"2026-11\"".into())
+    }
+
+    pub fn first_day(self) -> Day {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Month {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl ComposeSchema for Month {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        let pattern = Some("^[0-9]{4}-(0[1-9]|1[0-2])$");
+        ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(["2026-11"]).into()
+    }
+}
+
+impl ToSchema for Month {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +85,10 @@ mod tests {
         assert_eq!(Day::parse("2026-11-21").map(|d| d.0.ordinal()), Ok(325));
         for bad in ["", "2026-02-30", "21.11.2026", "2026-1-1", "+2026-11-21", "0000-01-01", "12026-11-21"] {
             assert!(Day::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Month::parse("2026-11").map(Month::first_day), Day::parse("2026-11-01"));
+        for bad in ["", "2026-13", "2026-1", "11/2026", "2026-11-21", "0000-01"] {
+            assert!(Month::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -22,9 +22,27 @@ pub struct Batch {
 struct Message {
     message_id: String,
     body: String,
-    /// Names this delivery of the message to the queue.
     #[serde(default)]
     receipt_handle: String,
+    #[serde(default)]
+    attributes: Attributes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attributes {
+    /// A number, in quotes.
+    #[serde(default)]
+    approximate_receive_count: String,
+}
+
+/// One delivery of a message.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Names it to the queue.
+    pub receipt: String,
+    /// How often the message has come, this time too.
+    pub count: u32,
 }
 
 /// The messages that SQS delivers again, or puts aside if they have come often enough.
@@ -56,13 +74,17 @@ impl Batch {
         failures
     }
 
-    /// Does the jobs at the same time, for jobs that mostly wait; each fails alone. `work` is told the delivery's receipt
+    /// Does the jobs at the same time, for jobs that mostly wait; each fails alone. `work` is told of the delivery
     /// besides, and says whether the message is done with.
-    pub async fn work_together<J: DeserializeOwned + Debug>(self, work: impl AsyncFn(J, &str) -> bool) -> Failures {
+    pub async fn work_together<J: DeserializeOwned + Debug>(
+        self,
+        work: impl AsyncFn(J, &Delivery) -> bool,
+    ) -> Failures {
         let work = &work;
-        let jobs = self.messages.into_iter().map(async |Message { message_id, body, receipt_handle }| {
+        let jobs = self.messages.into_iter().map(async |Message { message_id, body, receipt_handle, attributes }| {
+            let count = attributes.approximate_receive_count.parse().unwrap_or(1);
             let is_done = match parse(&message_id, &body) {
-                Some(job) => work(job, &receipt_handle).await,
+                Some(job) => work(job, &Delivery { receipt: receipt_handle, count }).await,
                 None => false,
             };
             (!is_done).then_some(Failure { item_identifier: message_id })

@@ -155,6 +155,8 @@ pub struct AiWorkerConfig {
     pub ai_queue_url: String,
     /// Where the ids of executions go that failed for good.
     pub ai_dead_letter_queue_url: String,
+    /// Executions that all workers together run at the same time.
+    pub slots: i32,
     pub providers: ProvidersConfig,
     pub provider_keys_kms_key: String,
 }
@@ -230,6 +232,8 @@ pub struct HousekeepingConfig {
     pub billing_queue_url: String,
     pub realtime_queue_url: String,
     pub ai_queue_url: String,
+    /// Of the AI worker.
+    pub slots: i32,
 }
 
 impl FunctionConfig {
@@ -305,6 +309,7 @@ impl AiWorkerConfig {
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
             ai_dead_letter_queue_url: variables.required("AI_DEAD_LETTER_QUEUE_URL")?,
+            slots: variables.slots()?,
             providers: variables.providers()?,
             provider_keys_kms_key: variables.required("PROVIDER_KEYS_KMS_KEY")?,
         })
@@ -351,6 +356,7 @@ impl HousekeepingConfig {
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
+            slots: variables.slots()?,
         })
     }
 }
@@ -458,6 +464,11 @@ impl Variables<'_> {
         let level = self.optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned());
         parse::<tracing_subscriber::EnvFilter>("LOG_LEVEL", &level)?;
         Ok(level)
+    }
+
+    fn slots(&self) -> Result<i32, ConfigError> {
+        let slots = self.required("AI_WORKER_SLOTS")?;
+        if slots < 1 { Err(invalid("AI_WORKER_SLOTS", "a number above zero")) } else { Ok(slots) }
     }
 
     fn database(&self) -> Result<DatabaseConfig, ConfigError> {

@@ -27,6 +27,7 @@ const COMPLETE: [(&str, &str); 24] = [
     ("REALTIME_QUEUE_URL", "http://127.0.0.1:4566/000000000000/realtime"),
     ("AI_QUEUE_URL", "http://127.0.0.1:4566/000000000000/ai"),
     ("AI_DEAD_LETTER_QUEUE_URL", "http://127.0.0.1:4566/000000000000/ai-dead-letters"),
+    ("AI_WORKER_SLOTS", "50"),
 ];
 
 /// Reads a complete environment in which some variables are replaced.
@@ -131,6 +132,11 @@ fn a_bad_value_is_refused_without_being_shown() {
     ] {
         let message = error(read(&[(name, value)], ApiConfig::read));
         assert!(message.contains(name) && !message.contains("hunter2"), "{message}");
+    }
+    for value in ["0", "-1", "many"] {
+        let slots = [("AI_WORKER_SLOTS", value)];
+        assert!(error(read(&slots, AiWorkerConfig::read)).contains("AI_WORKER_SLOTS"), "{value}");
+        assert!(error(read(&slots, HousekeepingConfig::read)).contains("AI_WORKER_SLOTS"), "{value}");
     }
     assert!(error(read(&[("ROLE_SECRETS", "carhaul_api")], MigrateConfig::read)).contains("ROLE_SECRETS"));
 }

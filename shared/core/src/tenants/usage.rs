@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 
+use crate::base::day::Month;
 use crate::base::error::Result;
 use crate::base::money::Cost;
 use crate::identity::actor::Actor;
@@ -20,11 +21,11 @@ pub struct Usage {
     pub plan: String,
     /// Each limit of the plan.
     pub limits: Vec<LimitUsage>,
-    /// What AI has done and cost this month, by skill; the most expensive first.
+    /// What AI has done and cost in the month, by skill; the most expensive first.
     pub ai: Vec<SkillUsage>,
 }
 
-/// What one skill has done and cost this month.
+/// What one skill has done and cost in a month.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct SkillUsage {
     #[schema(example = "extract_order")]
@@ -79,7 +80,11 @@ pub const LIMITS: &str = "SELECT l.name AS id, l.name AS \"limit\", l.max, l.per
     LEFT JOIN counters c ON c.tenant_id = e.tenant_id AND c.name = l.name AND c.period = n.period \
     WHERE l.plan = e.plan ORDER BY l.name";
 
-pub async fn usage(db: &Db, actor: &Actor) -> Result<Usage> {
+/// Limits are those of now; what AI did is that of a month, of the present one if none is named.
+///
+/// # Errors
+/// As [`Db::read`].
+pub async fn usage(db: &Db, actor: &Actor, month: Option<Month>) -> Result<Usage> {
     let limits = |sql: &mut Sql| {
         sql.push(LIMITS);
     };
@@ -89,8 +94,9 @@ pub async fn usage(db: &Db, actor: &Actor) -> Result<Usage> {
              u.output_tokens, u.cost::text, coalesce((SELECT s.name FROM skills s WHERE s.tenant_id = e.tenant_id \
              AND s.id::text = u.skill), (SELECT b.name FROM builtin_skills b WHERE b.code = u.skill \
              ORDER BY b.version DESC LIMIT 1), u.skill) AS skill_name FROM ai_usage u \
-             WHERE u.tenant_id = e.tenant_id AND u.month = e.month ORDER BY u.cost DESC, u.skill) a",
+             WHERE u.tenant_id = e.tenant_id AND u.month = coalesce(",
         );
+        sql.push_bind(month.map(Month::first_day)).push(", e.month) ORDER BY u.cost DESC, u.skill) a");
     };
     let (entered, limits, Json(ai)) = db.read_with(actor, Action::UsageRead, limits, ai).await?;
     Ok(Usage { plan: entered.plan, limits, ai })

@@ -65,4 +65,6 @@ SELECT $tenant, status, tag::text, 1, tag, 'custom', 'openai_compatible', '{}', 
 UPDATE executions SET status = 'succeeded', cost = 0.01 WHERE tenant_id = $tenant;
 INSERT INTO ai_reservations (tenant_id, execution_id, month, amount, held_until)
 SELECT tenant_id, id, month, 0.01, now() FROM executions WHERE tenant_id = $tenant;
+INSERT INTO ai_slots (tenant_id, execution_id, attempt, claim_id, held_until)
+SELECT tenant_id, id, 1, id, now() FROM executions WHERE tenant_id = $tenant;
 COMMIT;

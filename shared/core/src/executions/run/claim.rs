@@ -1,10 +1,11 @@
-//! The first transaction: whose turn it is, its skill as it was accepted, and the rows that it is about.
+//! Whose turn it is, in a transaction of one statement; and then its skill as it was accepted, and the rows that it is about.
 
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::FromRow;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
 use super::answer::Failed;
 use super::context::{self, Context};
@@ -57,15 +58,18 @@ impl Money {
 
 pub enum Taken {
     Nothing,
+    /// Something is due, of carriers that have their share of the slots.
+    Held,
     /// Its last attempt did not come to an end: it has failed.
     Lost(ExecutionId),
-    Expired,
+    /// It ended without being run: it was too late, or cancelled just now.
+    Over,
     Claim(Box<Claim>),
 }
 
 struct Claimed {
     tenant_id: TenantId,
-    outcome: String,
+    is_heard: bool,
     id: ExecutionId,
     attempt: i32,
     max_attempts: i32,
@@ -80,7 +84,7 @@ impl FromRow<'_, PgRow> for Claimed {
         let skill: String = row.try_get("skill")?;
         Ok(Self {
             tenant_id: row.try_get("tenant_id")?,
-            outcome: row.try_get("outcome")?,
+            is_heard: row.try_get("is_heard")?,
             id: row.try_get("id")?,
             attempt: row.try_get("attempt")?,
             max_attempts: row.try_get("max_attempts")?,
@@ -92,27 +96,43 @@ impl FromRow<'_, PgRow> for Claimed {
     }
 }
 
-pub async fn claim(db: &Db, permit: ExecutionId) -> Result<Taken> {
-    let take = format!("SELECT * FROM app.claim_execution('{permit}', {MARGIN})");
-    let (mut tx, mut sets) = db.begin_system(&[take]).await?;
-    let Some(row) = sets.next_row::<Claimed>()? else { return Ok(Taken::Nothing) };
-    let tenant_id = row.tenant_id;
-    let taken = match row.outcome.as_str() {
-        "run" => Taken::Claim(Box::new(load(&mut tx, row).await?)),
-        "lost" => Taken::Lost(row.id),
-        _ => Taken::Expired,
-    };
-    tx.commit_heard(tenant_id).await?;
-    Ok(taken)
+/// Of `slots` that all workers have together.
+pub async fn claim(db: &Db, permit: ExecutionId, slots: i32) -> Result<Taken> {
+    let claim_id = Uuid::now_v7();
+    let rows = db.fetch(|sql| {
+        sql.push("SELECT * FROM app.claim_execution(").push_bind(permit).push(", ").push(MARGIN).push(", ");
+        sql.push_bind(slots).push(", ").push_bind(claim_id).push(")");
+    });
+    let rows = rows.await?;
+    let Some(row) = rows.first() else { return Ok(Taken::Nothing) };
+    let outcome: String = row.try_get("outcome").map_err(Error::internal)?;
+    if outcome == "held" {
+        return Ok(Taken::Held);
+    }
+    let claimed = Claimed::from_row(row).map_err(Error::internal)?;
+    if claimed.is_heard {
+        db.note_listening(claimed.tenant_id).await;
+    }
+    match outcome.as_str() {
+        "run" => load(db, claimed).await,
+        "lost" => Ok(Taken::Lost(claimed.id)),
+        _ => Ok(Taken::Over),
+    }
 }
 
-async fn load(tx: &mut SystemTx, row: Claimed) -> Result<Claim> {
-    let skill: Option<Skill> =
-        tx.fetch_optional(crate::platform::db::Sql::new(select_version(&row.skill, row.skill_version))).await?;
+async fn load(db: &Db, row: Claimed) -> Result<Taken> {
+    let enter = format!("SELECT app.enter_execution('{}', {}) AS entered", row.id, row.attempt);
+    let (mut tx, mut sets) = db.begin_system(&[enter, select_version(&row.skill, row.skill_version)]).await?;
+    if sets.next_row::<(bool,)>()? != Some((true,)) {
+        tx.commit().await?;
+        return Ok(Taken::Over);
+    }
+    let skill: Option<Skill> = sets.next_row()?;
     let skill = skill.ok_or_else(|| Error::internal("an execution of a skill that is not there"))?;
-    let money = load_money(tx, row.id, &skill).await?;
-    let context = context::load(tx, skill.kind, &row.input).await?;
-    Ok(Claim {
+    let money = load_money(&mut tx, row.id, &skill).await?;
+    let context = context::load(&mut tx, skill.kind, &row.input).await?;
+    tx.commit().await?;
+    Ok(Taken::Claim(Box::new(Claim {
         tenant_id: row.tenant_id,
         money,
         id: row.id,
@@ -122,7 +142,7 @@ async fn load(tx: &mut SystemTx, row: Claimed) -> Result<Claim> {
         input: row.input,
         skill,
         context,
-    })
+    })))
 }
 
 /// Nothing for rules, which need none.

@@ -9,8 +9,8 @@ use super::answer::{Answer, Failed, Usage};
 use super::claim::Claim;
 use crate::base::error::Result;
 use crate::executions::duplicates;
-use crate::executions::{ExecutionStatus, Review};
-use crate::platform::db::{Db, Sql};
+use crate::executions::{ExecutionId, ExecutionStatus, Review};
+use crate::platform::db::{Db, Sql, SystemTx};
 use crate::provider_keys::note_refusal;
 
 /// How an execution ended.
@@ -63,12 +63,13 @@ impl Written {
     }
 }
 
+/// What became of the attempt, and what is due already when its slot is free.
 pub async fn finish(
     db: &Db,
     claim: &Claim,
     answer: Answer,
     delay: impl FnOnce(Option<Duration>) -> Duration,
-) -> Result<Ran> {
+) -> Result<(Ran, Option<ExecutionId>)> {
     let superseded = Ran::Ended(claim.id, Ending::Superseded);
     let enter = format!("SELECT app.enter_execution('{}', {}) AS entered", claim.id, claim.attempt);
     let (mut tx, mut sets) = db.begin_system(&[enter]).await?;
@@ -76,9 +77,8 @@ pub async fn finish(
     if !sets.next_row::<(bool,)>()?.is_some_and(|(entered,)| entered) {
         if usage.is_billed() {
             tx.execute(book_unheard(claim, &usage)).await?;
-            tx.commit_heard(claim.tenant_id).await?;
         }
-        return Ok(superseded);
+        return Ok((superseded, leave(tx, claim).await?));
     }
     let written = Written::new(claim, result.as_ref().map(drop), delay);
     let mut output = result.ok();
@@ -116,8 +116,15 @@ pub async fn finish(
     if let Some(key) = &refused_key {
         tx.execute(note_refusal(key)).await?;
     }
-    tx.commit_heard(claim.tenant_id).await?;
-    Ok(if updated.is_empty() { superseded } else { written.ran })
+    let due = leave(tx, claim).await?;
+    Ok((if updated.is_empty() { superseded } else { written.ran }, due))
+}
+
+/// Commits, which gives the slot back, and asks what is due then: nobody else looks for what was held until now.
+async fn leave(tx: SystemTx, claim: &Claim) -> Result<Option<ExecutionId>> {
+    let (due,): (Option<ExecutionId>,) =
+        tx.commit_heard_then(claim.tenant_id, "SELECT app.due_execution() AS due").await?;
+    Ok(due)
 }
 
 /// The provider charges for an answer, whether or not anybody still wants to hear it.

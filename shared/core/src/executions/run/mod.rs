@@ -1,7 +1,10 @@
-//! Running executions: what a worker does with a permit. Two short transactions with the provider between them: one takes
-//! the execution whose turn it is and loads what it needs, one writes how it ended, if this attempt is still the one that
-//! counts. So a worker may die anywhere: the execution is run again after its lease, and what a worker that was given up on
-//! finds out is dropped.
+//! Running executions: what a worker does with a permit. Short transactions with the provider between them: one takes the
+//! execution whose turn it is, one loads what it needs, one writes how it ended, if this attempt is still the one that counts.
+//! So a worker may die anywhere: the execution is run again after its lease, and what a worker that was given up on finds out
+//! is dropped.
+//!
+//! Each that runs has one of the slots of all workers, and no carrier takes them all (`app.has_share`). A permit for which
+//! there is none is used up; whoever ends an attempt asks what is due then, and goes on with that or sends a permit for it.
 
 mod answer;
 mod budget;
@@ -27,6 +30,8 @@ use crate::platform::crypto::random_fraction;
 use crate::platform::db::Db;
 use crate::platform::queue::Queue;
 use crate::provider_keys::Vault;
+use crate::realtime::nudge;
+use crate::skills::Provider;
 
 /// Time that is left for the second transaction.
 const CLOSING: TimeDelta = TimeDelta::seconds(5);
@@ -41,6 +46,8 @@ pub struct Runner {
     /// Of those who push what has changed.
     pub nudges: Queue,
     pub clock: Clock,
+    /// Executions that all workers together run at the same time.
+    pub slots: i32,
 }
 
 /// What came of a permit.
@@ -48,6 +55,8 @@ pub struct Runner {
 pub enum Ran {
     /// Nothing was due: the message came twice, late, or for something that was cancelled.
     Nothing,
+    /// What is due waits for another execution of its own carrier to end.
+    Held,
     /// The execution has ended, one way or another.
     Ended(ExecutionId, Ending),
     /// The attempt failed; the execution is due again after this time, and the permit with it.
@@ -61,6 +70,14 @@ pub struct Report {
     pub lost: Vec<ExecutionId>,
     /// Its model has no price, so that what it costs is not known.
     pub is_unpriced: bool,
+    /// What was due when this was over, for the slot that it has left.
+    pub due: Option<ExecutionId>,
+}
+
+impl Report {
+    fn of_nothing(ran: Ran, lost: Vec<ExecutionId>) -> Self {
+        Self { ran, lost, is_unpriced: false, due: None }
+    }
 }
 
 impl Runner {
@@ -71,9 +88,10 @@ impl Runner {
     pub async fn run(&self, permit: ExecutionId, until: DateTime<Utc>) -> Result<Report> {
         let mut lost = Vec::new();
         loop {
-            match claim::claim(&self.db, permit).await? {
-                Taken::Nothing => return Ok(Report { ran: Ran::Nothing, lost, is_unpriced: false }),
-                Taken::Expired => {}
+            match claim::claim(&self.db, permit, self.slots).await? {
+                Taken::Nothing => return Ok(Report::of_nothing(Ran::Nothing, lost)),
+                Taken::Held => return Ok(Report::of_nothing(Ran::Held, lost)),
+                Taken::Over => {}
                 Taken::Lost(id) => lost.push(id),
                 Taken::Claim(claim) => {
                     let is_unpriced = claim.money.is_unpriced();
@@ -81,14 +99,18 @@ impl Runner {
                         let (provider, model) = (Word(&claim.skill.provider), claim.skill.model.as_deref());
                         tracing::warn!(execution_id = %claim.id, %provider, model, "there is no price of this model");
                     }
-                    let ran = self.run_claim(&claim, until).await?;
-                    return Ok(Report { ran, lost, is_unpriced });
+                    if claim.skill.provider != Provider::Rules {
+                        // A model takes its time: who is connected hears at once that it has begun.
+                        nudge::send(&self.nudges, self.db.take_listening().await).await;
+                    }
+                    let (ran, due) = self.run_claim(&claim, until).await?;
+                    return Ok(Report { ran, lost, is_unpriced, due });
                 }
             }
         }
     }
 
-    async fn run_claim(&self, claim: &Claim, until: DateTime<Utc>) -> Result<Ran> {
+    async fn run_claim(&self, claim: &Claim, until: DateTime<Utc>) -> Result<(Ran, Option<ExecutionId>)> {
         let now = self.clock.now();
         let deadline = (now + TimeDelta::seconds(i64::from(claim.deadline_seconds))).min(until - CLOSING);
         let deadline = Instant::now() + (deadline - now).to_std().unwrap_or_default();

@@ -254,6 +254,11 @@ impl Db {
         Tx::opened(open, sets, opening)
     }
 
+    /// Notes that somebody of the tenant is connected to hear of what a stored function has committed by itself.
+    pub async fn note_listening(&self, tenant: TenantId) {
+        self.slot.lock().await.listening.add(tenant);
+    }
+
     /// Carriers that have something to push since this was asked last: see [`crate::realtime::nudge`].
     pub async fn take_listening(&self) -> BTreeSet<TenantId> {
         self.slot.lock().await.listening.take()

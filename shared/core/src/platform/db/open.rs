@@ -62,15 +62,15 @@ impl Open {
     }
 
     /// Commits after what is to come `before`, and notes for [`Db::take_listening`] whether somebody of the tenant is connected
-    /// to hear of it: asked on the way, so that a change nobody hears of costs no message.
-    pub async fn commit_heard(self, before: &str, tenant: TenantId) -> Result<()> {
+    /// to hear of it: asked on the way, so that a change nobody hears of costs no message. Returns the rows of each statement.
+    pub async fn commit_heard(self, before: &str, tenant: TenantId, after: &str) -> Result<Vec<Vec<PgRow>>> {
         let listening = self.slot.listening.clone();
         let asked = "SELECT EXISTS (SELECT FROM realtime_connections WHERE tenant_id = app.tenant_id()) AS listening";
-        let answers = self.commit(&format!("{before}{asked}; COMMIT")).await?;
+        let answers = self.commit(&format!("{before}{asked}; COMMIT{after}")).await?;
         if answers.iter().flatten().any(|row| row.try_get("listening").unwrap_or(false)) {
             listening.add(tenant);
         }
-        Ok(())
+        Ok(answers)
     }
 
     fn fail(&mut self, error: &sqlx::Error) -> Error {

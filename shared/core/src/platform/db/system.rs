@@ -87,12 +87,19 @@ impl SystemTx {
         Ok(())
     }
 
-    /// Commits what those of the entered tenant are to hear of, if somebody is connected: see [`Db::take_listening`].
+    /// Commits what those of the entered tenant are to hear of, if somebody is connected (see [`Db::take_listening`]), and asks
+    /// once more in the same round trip, when everybody sees what was committed: `then` is a SELECT of one row, without
+    /// arguments, outside any tenant.
     ///
     /// # Errors
     /// As [`SystemTx::commit`].
-    pub async fn commit_heard(self, tenant: TenantId) -> Result<()> {
-        self.0.commit_heard("", tenant).await
+    pub async fn commit_heard_then<T>(self, tenant: TenantId, then: &str) -> Result<T>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        let answers = self.0.commit_heard("", tenant, &format!("; {then}")).await?;
+        let row = answers.iter().rev().flatten().next().ok_or(sqlx::Error::RowNotFound);
+        row.and_then(|row| T::from_row(row)).map_err(Error::internal)
     }
 
     /// # Errors

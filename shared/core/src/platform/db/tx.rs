@@ -148,7 +148,7 @@ impl Tx {
                 self.run(store_long_answer(&key, answer).build()).await?;
             }
         }
-        self.open.commit_heard(&before, self.entered.tenant_id).await
+        self.open.commit_heard(&before, self.entered.tenant_id, "").await.map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::dates::Calendar;
 use super::draft::{Customer, Draft, Input, MAX_NOTES, MAX_QUOTE, Output, Stop, Told, Vehicle, Warning, WarningCode};
 use super::source::{cuts_amount, cuts_word, is_space};
-use super::{dates, makes, money, states, vehicle_words};
+use super::{condition, dates, makes, money, payment, states, transport, vehicle_words};
 use crate::base::error::{Error, Result, Violations};
 use crate::base::money::Amount;
 use crate::orders::MAX_VEHICLES;
@@ -38,13 +38,15 @@ pub fn check(input: &Input, draft: &Draft) -> Result<()> {
     checker.copied("/order/reference", draft.reference.as_ref());
     checker.stop("/order/pickup", &draft.pickup, &calendar);
     checker.stop("/order/delivery", &draft.delivery, &calendar);
-    checker.quoted("/order/transport_type", draft.transport_type.as_ref());
+    let transport = draft.transport_type.as_ref();
+    checker.fitting("/order/transport_type", transport, |kind, quote| transport::may_be(*kind, quote));
     checker.price(draft);
     checker.amount("/order/broker_fee", draft.broker_fee.as_ref());
     checker.amount("/order/cod_amount", draft.cod_amount.as_ref());
     checker.quoted("/order/currency", draft.currency.as_ref());
-    checker.quoted("/order/payment_method", draft.payment_method.as_ref());
-    checker.quoted("/order/payment_term", draft.payment_term.as_ref());
+    let (method, term) = (draft.payment_method.as_ref(), draft.payment_term.as_ref());
+    checker.fitting("/order/payment_method", method, |method, quote| payment::may_be_method(*method, quote));
+    checker.fitting("/order/payment_term", term, |term, quote| payment::may_be_term(*term, quote));
     for (index, vehicle) in draft.vehicles.iter().enumerate() {
         checker.vehicle(&format!("/order/vehicles/{index}"), vehicle);
     }
@@ -99,12 +101,18 @@ impl Checker {
             letters(quote).contains(&letters(make.as_str())) || makes::named(quote).any(|named| named == make.as_str())
         });
         self.copied(&format!("{at}/model"), vehicle.model.as_ref());
-        self.quoted(&format!("{at}/type"), vehicle.r#type.as_ref());
+        let kind = vehicle.r#type.as_ref();
+        self.fitting(&format!("{at}/type"), kind, |kind, quote| makes::may_be_type(*kind, quote));
         self.copied(&format!("{at}/color"), vehicle.color.as_ref());
         self.copied(&format!("{at}/lot_number"), vehicle.lot_number.as_ref());
-        self.quoted(&format!("{at}/is_inoperable"), vehicle.is_inoperable.as_ref());
+        self.fitting(&format!("{at}/is_inoperable"), vehicle.is_inoperable.as_ref(), |value, quote| {
+            condition::read(quote).is_inoperable.is_none_or(|read| read.value == *value)
+        });
         for (index, flag) in vehicle.inoperable_flags.iter().enumerate() {
-            self.quoted(&format!("{at}/inoperable_flags/{index}"), Some(flag));
+            self.fitting(&format!("{at}/inoperable_flags/{index}"), Some(flag), |flag, quote| {
+                let read = condition::read(quote);
+                read.is_empty() || read.flags.iter().any(|known| known.value == *flag)
+            });
         }
         self.amount(&format!("{at}/price"), vehicle.price.as_ref());
     }
@@ -136,6 +144,15 @@ impl Checker {
                 format!("{at}/value"),
                 "cannot be read out of its quote",
             );
+        }
+    }
+
+    /// The value is not another than the quote's words say, where they are words that we know.
+    fn fitting<T>(&mut self, at: &str, told: Option<&Told<T>>, may_be: impl FnOnce(&T, &str) -> bool) {
+        let Some(told) = told else { return };
+        if self.quoted(at, Some(told)) {
+            let may_be = may_be(&told.value, &told.quote);
+            self.violations.add_unless(may_be, format!("{at}/value"), "is not what its quote says");
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::source::{clean, is_listed, pattern};
+use super::source::{clean, is_listed, is_space, pattern};
 use crate::orders::VehicleType;
 
 const MAKES: &str = "\
@@ -69,6 +69,12 @@ pub fn ends_in_color(text: &str) -> bool {
     let words: Vec<_> = text.split_whitespace().collect();
     let plain = |word: &&str| word.chars().all(|c| c.is_alphabetic() || c == '-');
     (1..=3).contains(&words.len()) && words.iter().all(plain) && words.last().is_some_and(|word| is_color(word))
+}
+
+/// Whether a quote says so, as far as it names a kind; "pickup" may also be where it is fetched.
+pub fn may_be_type(kind: VehicleType, quote: &str) -> bool {
+    let known: Vec<_> = quote.split(is_space).filter_map(vehicle_type).collect();
+    known.contains(&kind) || known.iter().all(|&known| known == VehicleType::Pickup)
 }
 
 pub fn vehicle_type(word: &str) -> Option<VehicleType> {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::draft::Told;
 use super::source::{pattern, told};
@@ -56,22 +56,49 @@ pub fn method(text: &str) -> Option<Told<PaymentMethod>> {
     Some(told(method, confidence, &found[0]))
 }
 
+/// Whether a quote says so, as far as its words are known: "ACH" is no cash, and "by the usual means" may be anything.
+pub fn may_be_method(method: PaymentMethod, quote: &str) -> bool {
+    use PaymentMethod::{Ach, Cash, CertifiedFunds, Comchek, CompanyCheck};
+    let known = METHOD.captures_iter(quote).map(|found| -> &[PaymentMethod] {
+        match found.name("cash") {
+            Some(cash) if cash.as_str().eq_ignore_ascii_case("cash") => &[Cash],
+            // Whatever a driver can collect.
+            Some(_) => &[Cash, CertifiedFunds, Comchek, CompanyCheck],
+            None if found.name("check").is_some() => &[CompanyCheck, CertifiedFunds],
+            None if found.name("ach").is_some() => &[Ach],
+            None if found.name("comchek").is_some() => &[Comchek],
+            None if found.name("certified").is_some() => &[CertifiedFunds],
+            None => &[CompanyCheck],
+        }
+    });
+    let known: Vec<_> = known.collect();
+    known.is_empty() || known.iter().any(|known| known.contains(&method))
+}
+
+/// Whether a quote says so, as far as it names days or a stop.
+pub fn may_be_term(term: PaymentTerm, quote: &str) -> bool {
+    let days = DAYS.captures_iter(quote).map(|found| days(&found));
+    let stops = AT_STOP.captures_iter(quote).map(|found| Some(at_stop(&found)));
+    let known: Vec<_> = days.chain(stops).collect();
+    known.is_empty() || known.contains(&Some(term))
+}
+
+fn days(found: &Captures<'_>) -> Option<PaymentTerm> {
+    PaymentTerm::days(found.get(1).or(found.get(2))?.as_str().parse().ok()?)
+}
+
+fn at_stop(found: &Captures<'_>) -> PaymentTerm {
+    if found.name("delivery").is_some() { PaymentTerm::OnDelivery } else { PaymentTerm::OnPickup }
+}
+
 /// `sure` where the text is known to be about payment; elsewhere days may be those of storage.
 pub fn term(text: &str, sure: bool) -> Option<Told<PaymentTerm>> {
     let about = sure || METHOD.is_match(text) || ABOUT_PAY.is_match(text);
     if !about {
         return None;
     }
-    let days = DAYS.captures_iter(text).find_map(|found| {
-        let days = found.get(1).or(found.get(2))?.as_str();
-        let term = PaymentTerm::days(days.parse().ok()?)?;
-        Some(told(term, 0.9, found.get(0)?.as_str()))
-    });
-    days.or_else(|| {
-        let found = AT_STOP.captures(text)?;
-        let term = if found.name("delivery").is_some() { PaymentTerm::OnDelivery } else { PaymentTerm::OnPickup };
-        Some(told(term, 0.9, &found[0]))
-    })
+    let in_days = DAYS.captures_iter(text).find_map(|found| Some(told(days(&found)?, 0.9, &found[0])));
+    in_days.or_else(|| AT_STOP.captures(text).map(|found| told(at_stop(&found), 0.9, &found[0])))
 }
 
 /// Whether the driver collects it, in so many words.

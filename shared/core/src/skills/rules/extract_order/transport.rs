@@ -41,6 +41,12 @@ fn find(pattern: &Regex, text: &str, confidence: f64) -> Option<Told<TransportTy
     kinds.into_iter().find_map(|(name, kind)| Some(told(kind, confidence, found.name(name)?.as_str())))
 }
 
+/// Whether a quote says so, as far as it names a kind.
+pub fn may_be(kind: TransportType, quote: &str) -> bool {
+    let mut known = FIELD.find_iter(quote).filter_map(|found| find(&FIELD, found.as_str(), 1.0)).peekable();
+    known.peek().is_none() || known.any(|told| told.value == kind)
+}
+
 /// Whether a part of a line tells of the trailer.
 pub fn is_told(text: &str) -> bool {
     SENTENCE.is_match(text)
