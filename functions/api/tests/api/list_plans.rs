@@ -88,6 +88,7 @@ struct Walk {
 impl Walk {
     async fn start(carrier: usize, role: &'static str) -> Self {
         let app = TestApp::start().await;
+        app.sell().await;
         let tenant = carriers(&app).await[carrier];
         let member = app.member(&Carrier { id: tenant, owner: app.client("nobody") }, role).await;
         let (lines, pages, faults) = (Lines::default(), BTreeMap::new(), Vec::new());

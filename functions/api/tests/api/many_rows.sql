@@ -4,7 +4,7 @@
 BEGIN;
 SET LOCAL session_replication_role = replica;
 CREATE OR REPLACE FUNCTION pg_temp.id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE
-RETURN (lpad(to_hex(1700000000000 + n * 1000::bigint), 12, '0') || '70008' || left(md5('$tenant'), 7)
+RETURN (lpad(to_hex(1700000000000 + n * 300000::bigint), 12, '0') || '70008' || left(md5('$tenant'), 7)
     || lpad(to_hex(n), 8, '0'))::uuid;
 CREATE TEMP TABLE numbers ON COMMIT DROP AS
 SELECT '$tenant'::uuid AS tenant_id, pg_temp.id(n) AS id, n, n BETWEEN 201 AND 260 AS is_rare,
@@ -67,7 +67,7 @@ INSERT INTO executions (tenant_id, id, batch_id, skill, skill_version, kind, pro
 SELECT tenant_id, id, CASE WHEN is_rare THEN pg_temp.id(1) END, CASE WHEN is_rare THEN 'audit_billing' ELSE 'extract_order' END, 1,
        'extract_order', 'rules', '{}', CASE WHEN n BETWEEN 101 AND 160 THEN 'failed' ELSE 'succeeded' END,
        CASE WHEN n BETWEEN 101 AND 160 THEN NULL WHEN is_rare THEN 'rejected' ELSE 'pending' END, 1, now() + interval '10 years', 10,
-       '2030-01-01', now() - interval '20 hours' + n * interval '1 second'
+       '2030-01-01', to_timestamp(1700000000 + n * 300)
 FROM numbers;
 
 -- Oldest first: what is rare is near the new end.

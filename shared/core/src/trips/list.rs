@@ -12,7 +12,7 @@ use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
-use crate::platform::db::{Db, Sql, push_archived};
+use crate::platform::db::{Db, Sql, Ways, push_archived};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -109,12 +109,16 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
     let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
     let (_, trips) = db
         .read::<Trip>(actor, Action::TripsRead, |sql| {
-            sql.push("SELECT ").push(view.include.columns()).push(" FROM trips t WHERE t.tenant_id = e.tenant_id");
-            filter.push(sql);
-            if let Some(cursor) = &cursor {
-                cursor.push(sql);
-            }
-            sql.push(view.sort.order()).push(" LIMIT ").push(view.limit.fetch());
+            let end = format!("{} LIMIT {}", view.sort.order(), view.limit.fetch());
+            sql.push("SELECT ").push(view.include.columns()).push(" FROM (");
+            let driver = Some("driver_id");
+            Ways { columns: "t.*", table: "trips", driver, rare: &[], end: &end, end_of_all: &end }.push(sql, |sql| {
+                filter.push(sql);
+                if let Some(cursor) = &cursor {
+                    cursor.push(sql);
+                }
+            });
+            sql.push(") t").push(view.sort.order());
         })
         .await?;
     Ok(Page::from_rows(trips, view.limit, |trip: &Trip| Cursor(view.sort, view.sort.key(trip), trip.id.0)))
