@@ -23,6 +23,11 @@ BEGIN
 END
 $$;
 CREATE INDEX trips_live ON trips (tenant_id, id) WHERE archived_at IS NULL;
+CREATE INDEX trips_live_number ON trips (tenant_id, number) WHERE archived_at IS NULL;
+CREATE INDEX trips_archived_number ON trips (tenant_id, number) WHERE archived_at IS NOT NULL;
+CREATE INDEX trips_archived_start_date ON trips (tenant_id, start_date, id) WHERE archived_at IS NOT NULL;
+CREATE INDEX trips_archived_end_date ON trips (tenant_id, end_date, id) WHERE archived_at IS NOT NULL;
+CREATE INDEX trips_archived_updated_at ON trips (tenant_id, updated_at, id) WHERE archived_at IS NOT NULL;
 CREATE INDEX memberships_role ON memberships (tenant_id, role, user_id);
 CREATE INDEX invitations_open ON invitations (tenant_id, id) WHERE accepted_at IS NULL;
 

@@ -11,18 +11,25 @@ pub struct Touched {
 
 /// Of the plan's uppermost node; `uncounted` is the table whose rows do not count.
 pub fn touched(plan: &Value, uncounted: Option<&str>) -> Touched {
-    let rows = |node: &Value| {
-        let number = |key: &str| node[key].as_f64().unwrap_or_default();
-        // The entries of a bitmap lie side by side: their pages count, and the rows that are fetched by them.
-        let table = node["Relation Name"].as_str();
-        let each = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
-        if table.is_none() || table == uncounted { 0 } else { (each * number("Actual Loops")) as u64 }
-    };
+    let counted = nodes(plan).into_iter().filter(|node| node["Relation Name"].as_str() != uncounted);
     let buffers = |key: &str| plan[key].as_u64().unwrap_or_default();
-    Touched {
-        rows: nodes(plan).into_iter().map(rows).sum(),
-        buffers: buffers("Shared Hit Blocks") + buffers("Shared Read Blocks"),
-    }
+    Touched { rows: counted.map(rows).sum(), buffers: buffers("Shared Hit Blocks") + buffers("Shared Read Blocks") }
+}
+
+/// The rows of a table that one node looks at. The entries of a bitmap lie side by side: their pages count, and the rows that
+/// are fetched by them.
+fn rows(node: &Value) -> u64 {
+    let number = |key: &str| node[key].as_f64().unwrap_or_default();
+    let each = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+    if node["Relation Name"].is_null() { 0 } else { (each * number("Actual Loops")) as u64 }
+}
+
+/// The node that looks at the most rows, and how.
+pub fn dearest(plan: &Value) -> String {
+    let node = nodes(plan).into_iter().max_by_key(|node| rows(node)).unwrap_or(plan);
+    let told = ["Node Type", "Index Name", "Relation Name", "Index Cond", "Filter", "Actual Loops"];
+    let told = told.iter().filter(|key| !node[**key].is_null()).map(|key| format!("{key}: {}", node[*key]));
+    format!("{} rows by {}", rows(node), told.collect::<Vec<_>>().join(", "))
 }
 
 /// The node and all below it.

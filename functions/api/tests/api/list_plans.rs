@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use carhaul_core::platform::telemetry;
-use carhaul_testkit::plan::{calls_for_each_row, nodes, touched};
+use carhaul_testkit::plan::{Touched, calls_for_each_row, dearest, nodes, touched};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::sync::OnceCell;
@@ -30,16 +30,22 @@ const SHORT: [(&str, &str); 4] = [
 /// Parameters that say where in a list and how much of it.
 const PAGING: [&str; 3] = ["after", "cursor", "limit"];
 
-/// What a page may touch. A search or a range is asked of 2000 rows at most, or fetches 2000 at most.
-fn bound(operation: &str, query: &str) -> u64 {
-    let is_search = ["q=", "_from=", "_to=", "_before="].iter().any(|filter| query.contains(filter));
-    match operation {
-        // Every pair of its filters and sorts is in the core's test of this list.
-        "list_orders" if query.contains("q=") => 12_000,
-        "list_orders" => 6000,
-        _ if is_search => 4500,
-        _ => 600,
-    }
+/// What a page may touch. Of a search or a range 2000 rows are counted at most; they are fetched, or the list is walked past
+/// as many, with a look at the words of each.
+fn bound(operation: &str, query: &str) -> Touched {
+    let is_range = ["_from=", "_to=", "_before="].iter().any(|filter| query.contains(filter));
+    let (rows, buffers) = match operation {
+        // Every pair of its filters and sorts is in the core's test of this list. Its orders are the newer the earlier their
+        // days are: a page of the latest is at the far end.
+        "list_orders" if is_range => (14_000, 16_000),
+        "list_orders" if query.contains("q=") => (12_000, 16_000),
+        "list_orders" => (6000, 16_000),
+        // The planner would rather read all of so few trips as they lie than 2000 by an index.
+        "list_trips" if is_range => (10_000, 1500),
+        _ if is_range || query.contains("q=") => (6500, 13_000),
+        _ => (600, 1800),
+    };
+    Touched { rows, buffers }
 }
 
 /// A carrier of many rows, of which the oldest are archived, and one of which all but the oldest are.
@@ -136,6 +142,7 @@ impl Walk {
         }
         let all = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
         match name {
+            "q" if operation.id == "list_orders" => all(&["rare", "vin77", "nobody"]),
             "q" => all(&["rare", "common", "nobody"]),
             "state" => all(&["HI", "KY"]),
             "city" => all(&["hilo", "lexington"]),
@@ -257,7 +264,7 @@ impl Walk {
 }
 
 /// What is wrong with what a request has sent, in the words of the log.
-fn faults(log: &str, bound: u64) -> Vec<String> {
+fn faults(log: &str, bound: Touched) -> Vec<String> {
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
     let told = lines.filter_map(|line| line["message"].as_str().map(str::to_owned));
     let plans: Vec<Value> = told
@@ -267,8 +274,8 @@ fn faults(log: &str, bound: u64) -> Vec<String> {
     let [plan] = plans.as_slice() else { return vec![format!("{} statements", plans.len())] };
     let mut faults = Vec::new();
     let found = touched(plan, None);
-    if found.rows > bound || found.buffers > 3 * bound {
-        faults.push(format!("touches {} rows and {} buffers, where {bound} rows would do", found.rows, found.buffers));
+    if found.rows > bound.rows || found.buffers > bound.buffers {
+        faults.push(format!("{found:?}, and {bound:?} would do: {}", dearest(plan)));
     }
     let once = nodes(plan).into_iter().any(|node| node["Parent Relationship"] == "InitPlan");
     if !once {

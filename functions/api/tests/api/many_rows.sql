@@ -12,7 +12,9 @@ SELECT '$tenant'::uuid AS tenant_id, pg_temp.id(n) AS id, n, n BETWEEN 201 AND 2
 FROM generate_series(1, $rows) n;
 
 UPDATE customers SET archived_at = now() FROM (SELECT $rows AS n) m WHERE tenant_id = '$tenant' AND $archived;
-UPDATE locations SET archived_at = now() FROM (SELECT $rows AS n) m WHERE tenant_id = '$tenant' AND $archived;
+UPDATE trips SET archived_at = now() FROM (SELECT number AS n FROM trips WHERE tenant_id = '$tenant') m
+WHERE tenant_id = '$tenant' AND number = m.n AND $archived;
+DELETE FROM locations WHERE tenant_id = '$tenant';
 INSERT INTO customers (tenant_id, id, type, name, archived_at)
 SELECT tenant_id, id, CASE WHEN is_rare THEN 'private' ELSE 'broker' END, name, archived_at FROM numbers;
 INSERT INTO customer_search_terms (tenant_id, customer_id, term)

@@ -13,7 +13,7 @@ use crate::base::strings::{Email, McNumber, Phone, StateCode, UsdotNumber, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Rare, Resource, Sql, Tx, push_archived};
+use crate::platform::db::{Assignments, Db, ENOUGH, Rare, Resource, Sql, Tx, push_archived};
 use crate::platform::search::{self, Prefix};
 
 crate::id!(CustomerId);
@@ -157,11 +157,14 @@ pub async fn list(
 /// A subselect with a LIMIT is never turned into a set of all customers that have the word, as EXISTS is.
 fn has_word(word: &Prefix) -> Rare<'_> {
     let terms = "FROM customer_search_terms s WHERE s.tenant_id = e.tenant_id AND ";
-    let find = move |sql: &mut Sql| word.push_condition(sql.push("SELECT s.customer_id ").push(terms), "s.term");
+    let find = move |sql: &mut Sql| {
+        word.push_condition(sql.push("SELECT s.customer_id ").push(terms), "s.term");
+        sql.push(" ORDER BY s.term").push(ENOUGH);
+    };
     Rare::new(find, move |sql| {
-        sql.push("SELECT true ").push(terms).push("s.customer_id = t.id AND ");
+        sql.push("(SELECT true ").push(terms).push("s.customer_id = t.id AND ");
         word.push_condition(sql, "s.term");
-        sql.push(" LIMIT 1");
+        sql.push(" LIMIT 1)");
     })
 }
 

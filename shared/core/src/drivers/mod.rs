@@ -17,7 +17,7 @@ use crate::base::strings::{Email, Phone, StateCode};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Rare, Resource, Sql, Tx, push_archived};
+use crate::platform::db::{Assignments, Db, ENOUGH, Rare, Resource, Sql, Tx, push_archived};
 use crate::platform::search;
 
 crate::id!(DriverId);
@@ -171,9 +171,11 @@ pub async fn list(
 /// That the licence or the medical card does.
 fn expire_before(day: Day) -> Rare<'static> {
     let find = move |sql: &mut Sql| {
-        let begin = "SELECT s.id FROM drivers s WHERE s.tenant_id = e.tenant_id AND s.";
-        sql.push(begin).push("licence_expires_on < ").push_bind(day);
-        sql.push(" UNION ALL ").push(begin).push("medical_card_expires_on < ").push_bind(day);
+        for (n, column) in ["licence_expires_on", "medical_card_expires_on"].iter().enumerate() {
+            sql.push(if n == 0 { "(" } else { " UNION ALL (" });
+            sql.push("SELECT s.id FROM drivers s WHERE s.tenant_id = e.tenant_id AND s.").push(column);
+            sql.push(" < ").push_bind(day).push(" ORDER BY s.").push(column).push(ENOUGH).push(")");
+        }
     };
     Rare::new(find, move |sql| {
         sql.push("t.licence_expires_on < ").push_bind(day).push(" OR t.medical_card_expires_on < ").push_bind(day);

@@ -1,7 +1,7 @@
 //! Search by prefix, as text ranges over an indexed table of terms: full-text operators are not leakproof and lose their
 //! index under row-level security.
 
-use crate::platform::db::{Rare, Sql};
+use crate::platform::db::{ENOUGH, Rare, Sql};
 
 /// More words than this narrow nothing down further.
 const MAX_WORDS: usize = 5;
@@ -40,6 +40,7 @@ impl Prefix {
         let find = move |sql: &mut Sql| {
             sql.push(format_args!("SELECT s.id FROM {table} s WHERE s.tenant_id = e.tenant_id AND "));
             self.push_condition(sql, &format!("s.{column}"));
+            sql.push(format_args!(" ORDER BY s.{column}")).push(ENOUGH);
         };
         Rare::new(find, move |sql| self.push_condition(sql, &format!("t.{column}")))
     }

@@ -37,7 +37,7 @@ pub use self::history::{History, history};
 pub use self::resource::{Assignments, Resource, push_archived};
 pub use self::system::{ResultSets, SystemTx};
 pub use self::tx::{Loaded, Tx};
-pub use self::ways::{Rare, Ways};
+pub use self::ways::{ENOUGH, Rare, Ways};
 use super::config::FunctionConfig;
 use super::idempotency::IdempotencyKey;
 use crate::base::error::{Error, Result};

@@ -6,12 +6,15 @@ use super::Sql;
 /// What more rows pass is common. Up to here the rows are fetched and sorted; past it a page is full after walking at most so
 /// many rows of the list, if they are spread.
 const COMMON: usize = 2000;
+/// Ends the SELECT of what may be rare, after an ORDER BY in the order of its index: without one the planner may hope to come
+/// upon so many rows anywhere in the table.
+pub const ENOUGH: &str = " LIMIT 2001";
 
 type Write<'a> = Box<dyn Fn(&mut Sql) + Send + Sync + 'a>;
 
 /// A condition that hardly any row may pass, or nearly all.
 pub struct Rare<'a> {
-    /// Writes a SELECT of the ids that pass, by an index of their own.
+    /// Writes a SELECT of ids that pass, in the order of an index of their own: all, or [`ENOUGH`].
     find: Write<'a>,
     /// Writes the condition on a row `t`.
     holds: Write<'a>,
@@ -46,10 +49,10 @@ impl Ways<'_> {
         let start = sql.push(&begin).sql().as_str().len();
         conditions(sql);
         for rare in self.rare {
-            sql.push(" AND (");
+            // In a CASE no index is looked up for it, and the planner takes half of the rows to pass.
+            sql.push(" AND CASE WHEN ");
             (rare.holds)(sql);
-            // So that no index is looked up for it.
-            sql.push(") IS TRUE");
+            sql.push(" THEN true END");
         }
         // Its arguments are numbered, so that it can be written again.
         let conditions = sql.sql().as_str()[start..].to_owned();
@@ -65,23 +68,24 @@ impl Ways<'_> {
             sql.push(format_args!("{others}{end})"));
         } else {
             sql.push(format_args!(
-                "{others} AND f.ids IS NULL{end}) UNION ALL {begin}{conditions}{others} AND t.id = ANY (f.ids){end})"
+                "{others} AND f.ids IS NULL{end}) UNION ALL {begin}{conditions}{others} AND f.ids IS NOT NULL AND t.id = ANY (f.ids){end})"
             ));
         }
         sql.push(") t").push(self.end_of_all);
     }
 
-    /// `found` has the ids that pass the rarest of the conditions, or null when all are common.
+    /// `found` has the ids that pass the rarest of the conditions, or null when all are common. A driver has few rows, which are
+    /// looked through as they are.
     fn push_found(&self, sql: &mut Sql) {
         for (n, rare) in self.rare.iter().enumerate() {
-            sql.push(if n == 0 { "WITH found AS MATERIALIZED (SELECT (SELECT w.ids FROM (" } else { " UNION ALL " });
-            sql.push("SELECT ARRAY(");
+            sql.push(if n == 0 { "WITH counted AS MATERIALIZED (" } else { " UNION ALL " }).push("SELECT ARRAY(");
             (rare.find)(sql);
-            sql.push(format_args!(" LIMIT {}) AS ids", COMMON + 1));
+            sql.push(") AS ids");
         }
         if !self.rare.is_empty() {
             sql.push(format_args!(
-                ") w WHERE cardinality(w.ids) <= {COMMON} ORDER BY cardinality(w.ids) LIMIT 1) AS ids) "
+                "), found AS MATERIALIZED (SELECT CASE WHEN e.driver_id IS NULL THEN (SELECT c.ids FROM counted c \
+                 WHERE cardinality(c.ids) <= {COMMON} ORDER BY cardinality(c.ids) LIMIT 1) END AS ids) "
             ));
         }
     }
