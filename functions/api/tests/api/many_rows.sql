@@ -80,8 +80,14 @@ FROM numbers ORDER BY n;
 INSERT INTO status_history (tenant_id, id, order_id, to_status, at) SELECT tenant_id, id, pg_temp.nth_order(7), 'new', now() FROM numbers;
 INSERT INTO trip_history (tenant_id, id, trip_id, to_status, at)
 SELECT tenant_id, id, pg_temp.nth('trip', 1000), 'planning', now() FROM numbers;
+
+-- Parts of every order and trip, and more of order 7.
+INSERT INTO order_vehicles (tenant_id, id, order_id, position) SELECT tenant_id, gen_random_uuid(), id, 1 FROM orders WHERE tenant_id = '$tenant';
 INSERT INTO order_vehicles (tenant_id, id, order_id, position)
-SELECT tenant_id, id, pg_temp.nth_order(7), n FROM numbers WHERE n <= 12;
+SELECT '$tenant', gen_random_uuid(), pg_temp.nth_order(7), n FROM generate_series(2, 12) n;
+INSERT INTO trip_stops (tenant_id, id, trip_id, position, kind, city, state, time_zone)
+SELECT tenant_id, gen_random_uuid(), id, n, 'other', 'Lexington', 'KY', 'America/New_York'
+FROM trips, generate_series(1, 2) n WHERE tenant_id = '$tenant';
 UPDATE tenants SET name = '$name' WHERE id = '$tenant';
 COMMIT;
 ANALYZE;
