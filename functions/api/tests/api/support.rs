@@ -383,6 +383,18 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.send_text(method, path, headers, body).await
+    }
+
+    /// With a body of this type, which need not be JSON.
+    pub async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, String)>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
         request =
             self.authorization.iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
@@ -390,9 +402,9 @@ impl Client {
         request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let body = match body {
             None => Body::empty(),
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Body::from(body.to_string())
+            Some((content_type, body)) => {
+                request = request.header(header::CONTENT_TYPE, content_type);
+                Body::from(body)
             }
         };
         let mut context = ApiGatewayV2httpRequestContext::default();

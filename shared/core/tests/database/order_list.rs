@@ -15,7 +15,7 @@ use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportTyp
 use carhaul_core::platform::db::{Counted, Db};
 use carhaul_core::trips::TripId;
 use carhaul_core::trucks::TruckId;
-use carhaul_testkit::plan::{Touched, touched};
+use carhaul_testkit::plan::{Touched, dearest, touched};
 use carhaul_testkit::{Database, TripCounter};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
@@ -205,7 +205,8 @@ async fn whatever_is_asked_together_and_in_whatever_order_touches_a_bounded_numb
                 let Touched { rows, buffers } = touched(&plan, WORDS);
                 let bound = if filter.q.is_some() { BOUND_OF_SEARCH } else { BOUND };
                 if rows > bound.rows || buffers > bound.buffers {
-                    found.push(format!("{name}, {sort:?}, {mode}: {rows} rows, {buffers} buffers"));
+                    let most = dearest(&plan);
+                    found.push(format!("{name}, {sort:?}, {mode}: {rows} rows, {buffers} buffers, {most}"));
                 }
             }
         }
