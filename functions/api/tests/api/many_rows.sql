@@ -90,4 +90,3 @@ SELECT tenant_id, gen_random_uuid(), id, n, 'other', 'Lexington', 'KY', 'America
 FROM trips, generate_series(1, 2) n WHERE tenant_id = '$tenant';
 UPDATE tenants SET name = '$name' WHERE id = '$tenant';
 COMMIT;
-ANALYZE;
