@@ -18,9 +18,10 @@ from local.settings import ROOT
 
 LINES = (ROOT / "README.md").read_text().splitlines()
 STATUS = re.compile(r"# (\d{3})\b")
-PLAN = re.compile(r"\bplan(?:;.*)? +# (\w+)")
-# The same for commands of the line itself, of functions and of substitutions.
-SETUP = """set -eu
+PLAN = re.compile(r"(?<!field )\bplan(?:;.*)? +# (\w+)")
+# Of the README's shell alone, not of those that it starts. What a function or a substitution sends is sent by its line.
+SETUP = """unset BASH_ENV
+set -eu
 trap 'export README_LINE=$LINENO' DEBUG
 """
 # Notes what each request of a line was answered; of its own output nothing changes.
