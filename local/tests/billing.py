@@ -4,12 +4,10 @@ import json
 import time
 import uuid
 
-import psycopg2
 import requests
 import sessions
 import stripe
 
-from local import postgres
 from local import stripe as stand_in
 
 
@@ -71,12 +69,6 @@ def sign(body, *secrets, at=None):
     headers = [stripe.WebhookSignature.generate_signature_header(body, secret, at) for secret in secrets]
     # One time, and a code for each secret.
     return ",".join([headers[0], *(header.partition(",")[2] for header in headers[1:])])
-
-
-def connect(stack):
-    connection = psycopg2.connect(postgres.direct_url(stack))
-    connection.autocommit = True
-    return connection
 
 
 def an_event(customer, **changes):

@@ -64,6 +64,7 @@ def client(base_url, token):
 
 @pytest.fixture
 def database(stack):
-    """A superuser's connection, for looking at what no API shows."""
-    with postgres.connect(stack) as connection:
-        yield connection
+    """A superuser's cursor, for looking at what no API shows; each statement is a transaction."""
+    with postgres.connect(stack) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        yield cursor

@@ -5,17 +5,9 @@ import json
 from decimal import Decimal
 
 import pytest
-from billing import Carrier, Stripe, connect, eventually, everything_told
+from billing import Carrier, Stripe, eventually, everything_told
 
 from local import deploy, ministack
-
-
-@pytest.fixture
-def database(stack):
-    connection = connect(stack)
-    with connection.cursor() as cursor:
-        yield cursor
-    connection.close()
 
 
 @pytest.fixture

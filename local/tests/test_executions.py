@@ -66,10 +66,8 @@ def test_a_batch_is_run_by_the_workers(owner, base_url):
 def test_what_lost_its_message_is_queued_by_housekeeping(stack, owner, base_url, database):
     execution = ask(owner, base_url, "LB-1")
     ended(owner, base_url, execution)
-    with database.cursor() as cursor:
-        cursor.execute("UPDATE executions SET status = 'queued', review = NULL, due_at = now() - interval '1 hour' WHERE id = %s",
-                       [execution])
-    database.commit()
+    database.execute("UPDATE executions SET status = 'queued', review = NULL, due_at = now() - interval '1 hour' WHERE id = %s",
+                     [execution])
     invoke = ministack.client(stack, "lambda").invoke
     answer = invoke(FunctionName=deploy.outputs(stack)["HousekeepingFunctionName"], Payload=b'{"task": "executions"}')
     assert json.loads(answer["Payload"].read())["requeued"] > 0

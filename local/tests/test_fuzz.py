@@ -3,19 +3,21 @@ that the document allows and with input that it does not. No 5xx, no undocumente
 schema does not allow, nothing accepted that should be refused.
 
 The requests are the same in every run (fuzz.toml). They are sent as the owner of a carrier made for this, which has one of
-everything, so that ids in paths and bodies can be real ones.
+everything, so that ids in paths and bodies can be real ones; and, fewer of them, as a member in each role that may do less, each
+in such a carrier of its own.
 """
 
 import json
 import subprocess
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
 import requests
 
-from local import users
+from local import postgres, users
 from local.settings import ROOT, VENV
 from local.tests import models
 
@@ -38,12 +40,23 @@ MOMENTS = {"type": "string", "enum": ["2026-01-05T08:00:00Z", "2026-01-05T17:00:
 ZONES = {"type": "string", "enum": ["America/New_York", "America/Phoenix", "UTC"]}
 
 
-@pytest.fixture(scope="module")
-def owner(stack, base_url):
-    """A session of the owner of a new carrier on the plan pro."""
+# What each role is tried with, beside what fuzz.toml says. The owner may do everything, and so comes furthest.
+ROLES = {
+    "owner": [],
+    **dict.fromkeys(("dispatcher", "accountant", "driver"), ["--phases", "fuzzing", "--max-examples", "4", "--workers", "1"]),
+}
+
+
+def newcomer(stack):
     session = requests.Session()
     email = f"fuzz-{uuid.uuid4().hex[:8]}@carhaul.example"
     session.headers["Authorization"] = f"Bearer {users.newcomer(stack, email)}"
+    return session
+
+
+def owner(stack, base_url):
+    """A session of the owner of a new carrier on the plan pro."""
+    session = newcomer(stack)
     # Of two carriers, so that a request must name the one that it means: Schemathesis creates more.
     carriers = [session.post(base_url + "/v1/tenants", json=example("NewTenant")).json()["id"] for _ in range(2)]
     users.upgrade(stack, carriers[0])
@@ -62,7 +75,17 @@ def provider():
         yield stand_in.url
 
 
-@pytest.fixture(scope="module")
+def member(stack, base_url, role, tenant, made):
+    """A session of a member of the carrier in this role, who drives what its driver drives."""
+    session = newcomer(stack)
+    user = session.get(base_url + "/v1/me").json()["id"]
+    with postgres.connect(stack) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO memberships (tenant_id, user_id, role) VALUES (%s, %s, %s)", [tenant, user, role])
+        if role == "driver":
+            cursor.execute("UPDATE drivers SET user_id = %s WHERE tenant_id = %s AND id = %s", [user, tenant, made["drivers"]])
+    return session
+
+
 def examples(owner, provider, base_url):
     """One of everything, as the document's examples have it; the id of each."""
     made = {"members": owner.get(base_url + "/v1/me").json()["id"]}
@@ -82,14 +105,25 @@ def examples(owner, provider, base_url):
 
 
 @pytest.fixture(scope="module")
-def report(owner, examples, provider, base_url, tmp_path_factory):
-    """What Schemathesis says of each operation: nothing, or what is wrong."""
+def reports(stack, provider, base_url, tmp_path_factory):
+    """What Schemathesis says of each operation, for each role: nothing, or what is wrong."""
     folder = tmp_path_factory.mktemp("fuzz")
+    with ThreadPoolExecutor(len(ROLES)) as roles:
+        found = roles.map(lambda role: report(stack, provider, base_url, role, folder / role), ROLES)
+        return dict(zip(ROLES, found))
+
+
+def report(stack, provider, base_url, role, folder):
+    session = owner(stack, base_url)
+    tenant, made = session.headers["Tenant-Id"], examples(session, provider, base_url)
+    if role != "owner":
+        session = member(stack, base_url, role, tenant, made)
+    folder.mkdir()
     document = folder / "openapi.json"
-    document.write_text(json.dumps(narrowed(DOCUMENT, owner.headers["Tenant-Id"], examples, provider)))
+    document.write_text(json.dumps(narrowed(DOCUMENT, tenant, made, provider)))
     result = folder / "junit.xml"
     command = [VENV / "bin" / "st", "--config-file", CONFIG, "run", document, "--url", base_url,
-               "--header", f"Authorization: {owner.headers['Authorization']}", "--report-junit-path", result]
+               "--header", f"Authorization: {session.headers['Authorization']}", "--report-junit-path", result, *ROLES[role]]
     said = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=1200)
     assert result.exists(), said.stdout + said.stderr
     found = {case.get("name"): list(case) for case in xml.parse(result).iter("testcase")}
@@ -161,7 +195,8 @@ def collect(part, components, found):
         collect(list(part.values()), components, found)
 
 
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_fuzz(operation, report):
-    assert operation in report, "Schemathesis did not try it"
-    assert not report[operation], report[operation]
+def test_fuzz(operation, role, reports):
+    assert operation in reports[role], "Schemathesis did not try it"
+    assert not reports[role][operation], reports[role][operation]

@@ -292,22 +292,20 @@ def test_a_member_who_is_removed_loses_the_socket(client, sockets, database, cus
         assert socket.orders() == []
         assert client("accountant").post("/v1/realtime/tickets", json={}).status_code == 403
     finally:
-        with database, database.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO memberships (tenant_id, user_id, role, name) VALUES (%s, %s, 'accountant', 'Accountant') "
-                "ON CONFLICT DO NOTHING", [tenant, user],
-            )
+        database.execute(
+            "INSERT INTO memberships (tenant_id, user_id, role, name) VALUES (%s, %s, 'accountant', 'Accountant') "
+            "ON CONFLICT DO NOTHING", [tenant, user],
+        )
 
 
 def test_what_was_never_nudged_for_is_pushed_by_housekeeping(stack, client, sockets, database):
     socket = sockets("dispatch")
     socket.subscribe(topics=["tags"])
     tenant = client("dispatch").get("/v1/me").json()["memberships"][0]["tenant_id"]
-    with database, database.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, gen_random_uuid(), %s, '#000000')",
-            [tenant, uuid.uuid4().hex[:12]],
-        )
+    database.execute(
+        "INSERT INTO tags (tenant_id, id, name, color) VALUES (%s, gen_random_uuid(), %s, '#000000')",
+        [tenant, uuid.uuid4().hex[:12]],
+    )
     name = deploy.outputs(stack)["HousekeepingFunctionName"]
     answer = ministack.client(stack, "lambda").invoke(FunctionName=name, Payload=b'{"task": "push"}')
     # The schedule may have been quicker.

@@ -73,22 +73,20 @@ def tables_with(cursor, texts):
 
 def test_no_row_of_any_schema_has_the_key(used, database):
     key, executions = used
-    with database.cursor() as cursor:
-        found, tables = tables_with(cursor, forms(key))
-        assert found == []
-        assert {"public.provider_keys", "public.audit_log", "public.tenant_events"} <= set(tables)
-        # It would be found in whichever form, and what is there is.
-        planted = (
-            f"'{key}'::text", f"'{key}'::bytea", f"encode('Bearer {key}'::bytea, 'base64')",
-            f"jsonb_build_object('headers', jsonb_build_array('{key}'))",
-        )
-        for n, column in enumerate(planted):
-            cursor.execute(f"CREATE TABLE app.dump_{n} AS SELECT {column}")
-            assert tables_with(cursor, forms(key))[0] == [f"app.dump_{n}"], column
-            cursor.execute(f"DROP TABLE app.dump_{n}")
-        assert "public.executions" in tables_with(cursor, [executions[0]["id"]])[0]
-        assert "public.provider_keys" in tables_with(cursor, [key[-4:]])[0]
-    database.rollback()
+    found, tables = tables_with(database, forms(key))
+    assert found == []
+    assert {"public.provider_keys", "public.audit_log", "public.tenant_events"} <= set(tables)
+    # It would be found in whichever form, and what is there is.
+    planted = (
+        f"'{key}'::text", f"'{key}'::bytea", f"encode('Bearer {key}'::bytea, 'base64')",
+        f"jsonb_build_object('headers', jsonb_build_array('{key}'))",
+    )
+    for n, column in enumerate(planted):
+        database.execute(f"CREATE TABLE app.dump_{n} AS SELECT {column}")
+        assert tables_with(database, forms(key))[0] == [f"app.dump_{n}"], column
+        database.execute(f"DROP TABLE app.dump_{n}")
+    assert "public.executions" in tables_with(database, [executions[0]["id"]])[0]
+    assert "public.provider_keys" in tables_with(database, [key[-4:]])[0]
 
 
 def test_no_log_has_the_key(stack, used):

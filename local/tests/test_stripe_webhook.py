@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import requests
 import stripe
-from billing import Carrier, Stripe, an_event, connect, eventually, sign
+from billing import Carrier, Stripe, an_event, eventually, sign
 
-from local import deploy, ministack
+from local import deploy, ministack, postgres
 from local import stripe as stand_in
 from local.settings import ROOT, STACK_NAME
 
@@ -25,14 +25,6 @@ from local.settings import ROOT, STACK_NAME
 @pytest.fixture(scope="module")
 def account(stack):
     return Stripe(stack)
-
-
-@pytest.fixture
-def database(stack):
-    connection = connect(stack)
-    with connection.cursor() as cursor:
-        yield cursor
-    connection.close()
 
 
 @pytest.fixture
@@ -140,18 +132,15 @@ def test_what_never_reached_the_queue_is_found_by_housekeeping(stack, database, 
 @pytest.mark.skipif(sys.platform != "linux", reason="a function's process is found in /proc")
 def test_an_event_whose_worker_is_killed_is_applied_once(stack, account, database, carrier):
     before = others(database, carrier)
-    holder = connect(stack)
-    holder.autocommit = False
     event = an_event(carrier.customer)
-    with holder.cursor() as lock:
+    with postgres.connect(stack) as holder, holder.cursor() as lock:
         # The worker waits for this in the middle of its work.
         lock.execute("SELECT FROM tenants WHERE id = %s FOR UPDATE", [carrier.id])
         assert account.deliver(event).status_code == 200
         eventually(lambda: waiting_for(database, "carhaul_billing"), 1)
         killed = [os.kill(pid, signal.SIGKILL) for pid in processes(stack, "carhaul-billing-worker")]
         assert killed, "there was a worker to kill"
-    holder.rollback()
-    holder.close()
+        holder.rollback()
     assert (carrier.plan(), told(database, carrier)) == ("free", [])
     # The queue gives the message again after twelve minutes, housekeeping after two.
     database.execute("UPDATE stripe_events SET received_at = now() - interval '3 minutes' WHERE id = %s", [event["id"]])

@@ -1,10 +1,12 @@
 //! What trucks and trailers have in common.
 
 use crate::base::error::{Error, Result};
+use crate::base::page::{Limit, Page};
 use crate::base::patch::Patch;
 use crate::base::text::Text;
 use crate::base::vin::Vin;
-use crate::platform::db::{Sql, push_archived};
+use crate::identity::actor::Actor;
+use crate::platform::db::{Db, Resource, Sql, push_archived};
 use crate::platform::search;
 
 /// The carrier's own number of a truck or trailer; in any case it is the same number.
@@ -21,17 +23,25 @@ pub struct EquipmentFilter {
 }
 
 impl EquipmentFilter {
-    pub(crate) fn push(&self, sql: &mut Sql) {
+    fn push(&self, sql: &mut Sql) {
         push_archived(sql, self.archived);
         if let Some(enclosed) = self.enclosed {
             sql.push(" AND t.enclosed = ").push_bind(enclosed);
         }
-        // Without an index: a carrier has hundreds of them at most.
-        if let Some(prefix) = search::prefix(self.q.as_deref()) {
-            sql.push(" AND ");
-            prefix.push_condition(sql, "lower(t.unit_number) COLLATE \"C\"");
-        }
     }
+}
+
+/// A page of trucks or of trailers.
+pub(crate) async fn list<R: Resource>(
+    db: &Db,
+    actor: &Actor,
+    filter: &EquipmentFilter,
+    cursor: Option<&str>,
+    limit: Limit,
+) -> Result<Page<R>> {
+    let prefix = search::prefix(filter.q.as_deref());
+    let begins: Vec<_> = prefix.iter().map(|prefix| prefix.begins(R::TABLE, "unit_number_lower")).collect();
+    db.list_rare(actor, cursor, limit, |sql| filter.push(sql), &begins).await
 }
 
 /// # Errors

@@ -32,7 +32,17 @@ struct Shared {
     secrets: HashMap<String, String>,
     messages: Vec<Message>,
     hidden: Vec<(String, i64)>,
-    refusing: bool,
+    queues: Queues,
+}
+
+/// How queues answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Queues {
+    #[default]
+    Take,
+    Refuse,
+    Fail,
+    Hang,
 }
 
 /// A message as it was sent.
@@ -78,6 +88,11 @@ impl Aws {
         format!("{}/000000000000/billing", self.url)
     }
 
+    /// What has been sent, the first first.
+    pub fn messages(&self) -> Vec<Message> {
+        self.shared().messages.clone()
+    }
+
     /// What has been sent since the last time, the first first.
     pub fn take_messages(&self) -> Vec<Message> {
         std::mem::take(&mut self.shared().messages)
@@ -90,7 +105,11 @@ impl Aws {
 
     /// Whether queues answer from now on that they cannot.
     pub fn refuse_messages(&self, refuse: bool) {
-        self.shared().refusing = refuse;
+        self.set_queues(if refuse { Queues::Refuse } else { Queues::Take });
+    }
+
+    pub(crate) fn set_queues(&self, queues: Queues) {
+        self.shared().queues = queues;
     }
 
     /// What every function has in its environment that reaches the database at `place` (`host:port`) as `role`.
@@ -142,6 +161,10 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 
 /// One address for all services: a header says what is wanted.
 async fn call(State(shared): State<Arc<Mutex<Shared>>>, headers: HeaderMap, body: Bytes) -> (StatusCode, Json<Value>) {
+    let queues = lock(&shared).queues;
+    if matches!(queues, Queues::Hang) {
+        std::future::pending::<()>().await;
+    }
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     // AWS has a content type of its own for it.
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -156,7 +179,8 @@ async fn call(State(shared): State<Arc<Mutex<Shared>>>, headers: HeaderMap, body
                 None => refused("ResourceNotFoundException"),
             }
         }
-        _ if shared.refusing => refused("com.amazonaws.sqs#QueueDoesNotExist"),
+        _ if matches!(queues, Queues::Refuse) => refused("com.amazonaws.sqs#QueueDoesNotExist"),
+        _ if matches!(queues, Queues::Fail) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({}))),
         "AmazonSQS.SendMessage" => (StatusCode::OK, Json(shared.take(&request["QueueUrl"], &request))),
         "AmazonSQS.SendMessageBatch" => {
             let entries = request["Entries"].as_array().cloned().unwrap_or_default();

@@ -13,6 +13,7 @@ mod keys;
 mod kms;
 mod lambda_runtime;
 mod model_server;
+pub mod plan;
 mod queue_server;
 mod stripe;
 pub mod tenders;

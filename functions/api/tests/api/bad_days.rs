@@ -43,12 +43,12 @@ async fn direct(app: &TestApp, client: &Client) -> (String, Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_instances_share_the_poolers_few_connections() {
+async fn five_hundred_instances_share_the_poolers_few_connections() {
     let app = TestApp::start().await;
     let carriers = [app.carrier().await, app.carrier().await];
     let pool = i64::try_from(app.database.pool_size().await).unwrap();
     let mut requests = JoinSet::new();
-    for n in 0..200 {
+    for n in 0..500 {
         let client = carriers[n % 2].owner.through(&app.another_instance());
         requests.spawn(async move {
             let name = format!("Customer {n}");
@@ -76,7 +76,7 @@ async fn two_hundred_instances_share_the_poolers_few_connections() {
     }
     assert!((1..=pool).contains(&most), "{most} server connections with a pool of {pool}");
     for carrier in &carriers {
-        assert_eq!(customers_of(&app, carrier).await, 100);
+        assert_eq!(customers_of(&app, carrier).await, 250);
     }
 }
 

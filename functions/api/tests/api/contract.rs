@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::support::TestApp;
-use crate::tenant_isolation::document::{self, Operation};
+use crate::tenant_isolation::document::{self, Operation, operations};
 use crate::tenant_isolation::scene::{Scene, send_with};
 use crate::tenant_isolation::{cases, make_ready, succeeded};
 
@@ -135,7 +135,7 @@ async fn a_member_that_is_missing_is_named_wherever_it_is_required() {
 }
 
 #[tokio::test]
-async fn what_is_refused_unread_says_what_to_send_instead() {
+async fn a_method_that_an_address_does_not_take_is_told_the_others() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
     let path = "/v1/customers";
@@ -143,11 +143,34 @@ async fn what_is_refused_unread_says_what_to_send_instead() {
     let allowed = method.headers["allow"].to_str().expect("methods are ASCII").to_owned();
     assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
     assert!(method.refused(405, "method_not_allowed")["detail"].is_string());
-    let large = json!({"type": "broker", "name": "x".repeat(1024 * 1024)});
-    assert!(owner.post(path, large).await.refused(413, "too_large")["detail"].is_string());
-    let text = owner.send(Method::POST, path, &[("content-type", "text/plain")], Some(json!({}))).await;
-    let detail = text.refused(415, "unsupported_media_type")["detail"].clone();
-    assert_eq!(detail, "send it with Content-Type: application/json");
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused_wherever_there_is_one() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let large = format!("{{\"name\": \"{}\"}}", "x".repeat(1024 * 1024));
+    let mut tried = 0;
+    for operation in operations().iter().filter(|operation| operation.body.is_object()) {
+        let path = operation.path_with(|_| Uuid::now_v7().to_string());
+        let headers: &[(&str, &str)] = if operation.takes("header", "If-Match") { &[("if-match", "*")] } else { &[] };
+        for (status, kind, content_type, body) in [
+            (400, "malformed", "application/json", "{"),
+            (413, "too_large", "application/json", &large),
+            (415, "unsupported_media_type", "text/plain", "{}"),
+        ] {
+            let body = Some((content_type, body.to_owned()));
+            let reply = owner.send_text(operation.method.clone(), &path, headers, body).await;
+            operation.require_described(&reply);
+            let detail = reply.refused(status, kind)["detail"].clone();
+            assert!(detail.is_string(), "{}: {status}", operation.id);
+            if status == 415 {
+                assert_eq!(detail, "send it with Content-Type: application/json", "{}", operation.id);
+            }
+        }
+        tried += 1;
+    }
+    assert!(tried > 50, "{tried}");
 }
 
 /// A body from which one required member was taken, and where it was.

@@ -15,6 +15,7 @@ mod drivers;
 mod events;
 mod executions;
 mod invitations;
+mod list_plans;
 mod locations;
 mod lookups;
 mod me;

@@ -1,6 +1,8 @@
 //! A service to talk to, carriers of its own, and clients that act as their members.
 
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -390,6 +392,18 @@ impl Client {
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Reply {
+        let body = body.map(|body| ("application/json", body.to_string()));
+        self.send_text(method, path, headers, body).await
+    }
+
+    /// With a body of this type, which need not be JSON.
+    pub async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<(&str, String)>,
+    ) -> Reply {
         let mut request = Request::builder().method(method).uri(path);
         request =
             self.authorization.iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
@@ -397,9 +411,9 @@ impl Client {
         request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let body = match body {
             None => Body::empty(),
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Body::from(body.to_string())
+            Some((content_type, body)) => {
+                request = request.header(header::CONTENT_TYPE, content_type);
+                Body::from(body)
             }
         };
         let mut context = ApiGatewayV2httpRequestContext::default();
@@ -458,4 +472,31 @@ pub fn ids(page: &Value) -> Vec<String> {
 
 pub fn a_customer() -> Value {
     json!({"type": "broker", "name": "Lakeside Auto Brokers", "email": "dispatch@example.com"})
+}
+
+/// Where a test lets its thread's log be written.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("one thread writes").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("one thread writes").clone()).expect("a log is UTF-8")
+    }
+
+    /// What was written since the last time.
+    pub fn take(&self) -> String {
+        let written = std::mem::take(&mut *self.0.lock().expect("one thread writes"));
+        String::from_utf8(written).expect("a log is UTF-8")
+    }
 }

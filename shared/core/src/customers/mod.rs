@@ -13,8 +13,8 @@ use crate::base::strings::{Email, McNumber, Phone, StateCode, UsdotNumber, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Resource, Tx, push_archived};
-use crate::platform::search;
+use crate::platform::db::{Assignments, Db, ENOUGH, Rare, Resource, Sql, Tx, push_archived};
+use crate::platform::search::{self, Prefix};
 
 crate::id!(CustomerId);
 
@@ -144,20 +144,28 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Page<Customer>> {
     let words = search::words(filter.q.as_deref());
-    db.list(actor, cursor, limit, |sql| {
+    let rare: Vec<Rare<'_>> = words.iter().map(has_word).collect();
+    let conditions = |sql: &mut Sql| {
         push_archived(sql, filter.archived);
         if let Some(r#type) = filter.r#type {
             sql.push(" AND t.type = ").push_bind(r#type);
         }
-        for word in &words {
-            sql.push(
-                " AND t.id IN (SELECT s.customer_id FROM customer_search_terms s WHERE s.tenant_id = e.tenant_id AND ",
-            );
-            word.push_condition(sql, "s.term");
-            sql.push(")");
-        }
+    };
+    db.list_rare(actor, cursor, limit, conditions, &rare).await
+}
+
+/// A subselect with a LIMIT is never turned into a set of all customers that have the word, as EXISTS is.
+fn has_word(word: &Prefix) -> Rare<'_> {
+    let terms = "FROM customer_search_terms s WHERE s.tenant_id = e.tenant_id AND ";
+    let find = move |sql: &mut Sql| {
+        word.push_condition(sql.push("SELECT s.customer_id ").push(terms), "s.term");
+        sql.push(" ORDER BY s.term").push(ENOUGH);
+    };
+    Rare::new(find, move |sql| {
+        sql.push("(SELECT true ").push(terms).push("s.customer_id = t.id AND ");
+        word.push_condition(sql, "s.term");
+        sql.push(" LIMIT 1)");
     })
-    .await
 }
 
 pub async fn get(db: &Db, actor: &Actor, id: CustomerId) -> Result<Customer> {

@@ -17,7 +17,7 @@ use crate::base::strings::{Email, Phone, StateCode};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Resource, Tx, push_archived};
+use crate::platform::db::{Assignments, Db, ENOUGH, Rare, Resource, Sql, Tx, push_archived};
 use crate::platform::search;
 
 crate::id!(DriverId);
@@ -82,6 +82,7 @@ impl Resource for Driver {
     const COLUMNS: &'static str = "t.id, t.name, t.email, t.phone, t.licence_number, t.licence_state, t.licence_expires_on, \
         t.medical_card_expires_on, t.twic_expires_on, t.pay_rule, t.pay_rate, t.user_id, t.notes, t.archived_at, t.version, \
         t.created_at, t.updated_at";
+    const DRIVER_COLUMN: Option<&'static str> = Some("id");
     const READ: Action = Action::DriversRead;
     const WRITE: Action = Action::DriversWrite;
 
@@ -170,18 +171,24 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Page<Driver>> {
     let prefix = search::prefix(filter.q.as_deref());
-    db.list(actor, cursor, limit, |sql| {
-        push_archived(sql, filter.archived);
-        if let Some(prefix) = &prefix {
-            sql.push(" AND ");
-            prefix.push_condition(sql, "t.name_lower");
+    let begins = prefix.iter().map(|prefix| prefix.begins("drivers", "name_lower"));
+    let expire = filter.expiring_before.map(expire_before);
+    let rare: Vec<Rare<'_>> = begins.chain(expire).collect();
+    db.list_rare(actor, cursor, limit, |sql| push_archived(sql, filter.archived), &rare).await
+}
+
+/// That the licence or the medical card does.
+fn expire_before(day: Day) -> Rare<'static> {
+    let find = move |sql: &mut Sql| {
+        for (n, column) in ["licence_expires_on", "medical_card_expires_on"].iter().enumerate() {
+            sql.push(if n == 0 { "(" } else { " UNION ALL (" });
+            sql.push("SELECT s.id FROM drivers s WHERE s.tenant_id = e.tenant_id AND s.").push(column);
+            sql.push(" < ").push_bind(day).push(" ORDER BY s.").push(column).push(ENOUGH).push(")");
         }
-        if let Some(day) = filter.expiring_before {
-            sql.push(" AND (t.licence_expires_on < ").push_bind(day);
-            sql.push(" OR t.medical_card_expires_on < ").push_bind(day).push(")");
-        }
+    };
+    Rare::new(find, move |sql| {
+        sql.push("t.licence_expires_on < ").push_bind(day).push(" OR t.medical_card_expires_on < ").push_bind(day);
     })
-    .await
 }
 
 pub async fn get(db: &Db, actor: &Actor, id: DriverId) -> Result<Driver> {

@@ -12,7 +12,7 @@ use crate::base::page::{self, Limit};
 use crate::base::words::Word;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Db, Sql};
+use crate::platform::db::{Db, Sql, Ways};
 
 /// Events of one page.
 #[derive(Debug, Serialize, ToSchema)]
@@ -151,29 +151,30 @@ async fn read(
     let (xid, seq) = after.unwrap_or_default();
     let (_, rows) = db
         .read(actor, Action::EventsRead, |sql: &mut Sql| {
-            // The topics as an array: joined, they would make the planner sort all that is left before it cuts off a page.
-            sql.push(
-                "SELECT t.seq AS id, t.xid, t.seq, t.topic, t.type, t.subject_id, t.at, t.data FROM tenant_events t \
-                 WHERE t.tenant_id = e.tenant_id AND t.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
-                 AND (t.xid, t.seq) > (",
-            )
-            .push_bind(xid)
-            .push(", ")
-            .push_bind(seq)
-            .push(") AND t.topic = ANY (ARRAY(SELECT r.topic FROM unnest(")
-            .push_bind(topics.clone())
-            .push("::text[], ")
-            .push_bind(holders.clone())
-            .push("::text[]) AS r (topic, holder) WHERE r.holder = e.role OR r.holder = ANY (e.scopes)))");
-            if let Some(topic) = topic {
-                sql.push(" AND t.topic = ").push_bind(topic);
-            }
-            // Once, before the log is looked at.
-            if after.is_some() {
-                sql.push(" AND (SELECT app.require_kept(").push_bind(topic).push(", ").push_bind(xid).push(", ");
-                sql.push_bind(seq).push("))");
-            }
-            sql.push(" ORDER BY t.xid, t.seq LIMIT ").push_bind(i64::try_from(limit.rows()).unwrap_or(i64::MAX));
+            let columns = "t.seq AS id, t.xid, t.seq, t.topic, t.type, t.subject_id, t.at, t.data";
+            let end = format!(" ORDER BY t.xid, t.seq LIMIT {}", limit.rows());
+            let driver = Some("driver_id");
+            Ways { columns, table: "tenant_events", driver, rare: &[], end: &end, end_of_all: &end }.push(sql, |sql| {
+                sql.push(" AND t.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint AND (t.xid, t.seq) > (")
+                    .push_bind(xid)
+                    .push(", ")
+                    .push_bind(seq)
+                    // The topics as an array: joined, they would make the planner sort all that is left before it cuts off a
+                    // page.
+                    .push(") AND t.topic = ANY (ARRAY(SELECT r.topic FROM unnest(")
+                    .push_bind(topics.clone())
+                    .push("::text[], ")
+                    .push_bind(holders.clone())
+                    .push("::text[]) AS r (topic, holder) WHERE r.holder = e.role OR r.holder = ANY (e.scopes)))");
+                if let Some(topic) = topic {
+                    sql.push(" AND t.topic = ").push_bind(topic);
+                }
+                // Once, before the log is looked at.
+                if after.is_some() {
+                    sql.push(" AND (SELECT app.require_kept(").push_bind(topic).push(", ").push_bind(xid).push(", ");
+                    sql.push_bind(seq).push("))");
+                }
+            });
         })
         .await?;
     Ok(rows)

@@ -13,7 +13,7 @@ use crate::base::strings::{Email, Phone, StateCode, TimeZone, Zip};
 use crate::base::text::{Name, Notes, Text};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::{Assignments, Db, Resource, Tx, push_archived};
+use crate::platform::db::{Assignments, Db, Resource, Sql, Tx, push_archived};
 use crate::platform::search;
 
 crate::id!(LocationId);
@@ -157,7 +157,8 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Page<Location>> {
     let prefix = search::prefix(filter.q.as_deref());
-    db.list(actor, cursor, limit, |sql| {
+    let begins: Vec<_> = prefix.iter().map(|prefix| prefix.begins("locations", "name_lower")).collect();
+    let conditions = |sql: &mut Sql| {
         push_archived(sql, filter.archived);
         if let Some(r#type) = filter.r#type {
             sql.push(" AND t.type = ").push_bind(r#type);
@@ -168,12 +169,8 @@ pub async fn list(
         if let Some(city) = &filter.city {
             sql.push(" AND t.city_lower = ").push_bind(city.as_str().to_lowercase());
         }
-        if let Some(prefix) = &prefix {
-            sql.push(" AND ");
-            prefix.push_condition(sql, "t.name_lower");
-        }
-    })
-    .await
+    };
+    db.list_rare(actor, cursor, limit, conditions, &begins).await
 }
 
 pub async fn get(db: &Db, actor: &Actor, id: LocationId) -> Result<Location> {

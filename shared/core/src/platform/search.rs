@@ -1,7 +1,7 @@
 //! Search by prefix, as text ranges over an indexed table of terms: full-text operators are not leakproof and lose their
 //! index under row-level security.
 
-use crate::platform::db::Sql;
+use crate::platform::db::{ENOUGH, Rare, Sql};
 
 /// More words than this narrow nothing down further.
 const MAX_WORDS: usize = 5;
@@ -33,6 +33,16 @@ impl Prefix {
     pub fn push_condition(&self, sql: &mut Sql, column: &str) {
         sql.push(column).push(" >= ").push_bind(self.0.clone());
         sql.push(" AND ").push(column).push(" < ").push_bind(format!("{}\u{10ffff}", self.0));
+    }
+
+    /// That a column of a table with an index for it begins so.
+    pub fn begins(&self, table: &'static str, column: &'static str) -> Rare<'_> {
+        let find = move |sql: &mut Sql| {
+            sql.push(format_args!("SELECT s.id FROM {table} s WHERE s.tenant_id = e.tenant_id AND "));
+            self.push_condition(sql, &format!("s.{column}"));
+            sql.push(format_args!(" ORDER BY s.{column}")).push(ENOUGH);
+        };
+        Rare::new(find, move |sql| self.push_condition(sql, &format!("t.{column}")))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
-use crate::platform::db::{Db, Sql, push_archived};
+use crate::platform::db::{Db, ENOUGH, Rare, Sql, Ways, push_archived};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -30,7 +30,7 @@ pub struct Filter {
 }
 
 /// First and last local day.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Days {
     pub from: Option<Day>,
     pub to: Option<Day>,
@@ -109,12 +109,24 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
     let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
     let (_, trips) = db
         .read::<Trip>(actor, Action::TripsRead, |sql| {
-            sql.push("SELECT ").push(view.include.columns()).push(" FROM trips t WHERE t.tenant_id = e.tenant_id");
-            filter.push(sql);
-            if let Some(cursor) = &cursor {
-                cursor.push(sql);
-            }
-            sql.push(view.sort.order()).push(" LIMIT ").push(view.limit.fetch());
+            let end = format!("{} LIMIT {}", view.sort.order(), view.limit.fetch());
+            sql.push("SELECT ").push(view.include.columns()).push(" FROM (");
+            let driver = Some("driver_id");
+            // The list is walked along the range that it is sorted by.
+            let sorted_by = |range: &(&str, Days)| view.sort.column().0 == Some(range.0);
+            let (walked, apart): (Vec<_>, Vec<_>) = filter.ranges().partition(sorted_by);
+            let rare: Vec<_> = apart.into_iter().map(|(column, days)| days.rare(column, filter.archived)).collect();
+            Ways { columns: "t.*", table: "trips", driver, rare: &rare, end: &end, end_of_all: &end }.push(
+                sql,
+                |sql| {
+                    filter.push(sql);
+                    walked.iter().for_each(|(column, days)| days.push(sql.push(" AND "), column));
+                    if let Some(cursor) = &cursor {
+                        cursor.push(sql);
+                    }
+                },
+            );
+            sql.push(") t").push(view.sort.order());
         })
         .await?;
     Ok(Page::from_rows(trips, view.limit, |trip: &Trip| Cursor(view.sort, view.sort.key(trip), trip.id.0)))
@@ -128,12 +140,31 @@ impl Filter {
         push_any(sql, "t.truck_id", self.truck);
         push_any(sql, "t.trailer_id", self.trailer);
         push_any(sql, "t.number", self.number);
-        for (column, days) in [("t.start_date", &self.start), ("t.end_date", &self.end)] {
-            for (operator, day) in [(" >= ", days.from), (" <= ", days.to)] {
-                if let Some(day) = day {
-                    sql.push(" AND ").push(column).push(operator).push_bind(day);
-                }
-            }
+    }
+
+    /// The ranges of days that are asked for, each with its column.
+    fn ranges(&self) -> impl Iterator<Item = (&'static str, Days)> {
+        let ranges = [("t.start_date", self.start), ("t.end_date", self.end)];
+        ranges.into_iter().filter(|(_, days)| days.from.is_some() || days.to.is_some())
+    }
+}
+
+impl Days {
+    /// Writes that the column is in the range, which has a begin or an end.
+    fn push(self, sql: &mut Sql, column: &str) {
+        let ends = [(" >= ", self.from), (" <= ", self.to)].into_iter().filter_map(|(is, day)| Some((is, day?)));
+        for (n, (is, day)) in ends.enumerate() {
+            sql.push(if n == 0 { "" } else { " AND " }).push(column).push(is).push_bind(day);
         }
+    }
+
+    fn rare(self, column: &'static str, archived: bool) -> Rare<'static> {
+        let find = move |sql: &mut Sql| {
+            sql.push("SELECT t.id FROM trips t WHERE t.tenant_id = e.tenant_id");
+            push_archived(sql, archived);
+            self.push(sql.push(" AND "), column);
+            sql.push(" ORDER BY ").push(column).push(ENOUGH);
+        };
+        Rare::new(find, move |sql| self.push(sql, column))
     }
 }

@@ -13,7 +13,7 @@ use crate::base::strings::StateCode;
 use crate::base::text::{Name, Notes};
 use crate::base::vin::Vin;
 use crate::base::whole::{ModelYear, Pounds, Whole};
-use crate::equipment::{EquipmentFilter, Plate, UnitNumber, check_patched_vin, check_vin};
+use crate::equipment::{self, EquipmentFilter, Plate, UnitNumber, check_patched_vin, check_vin};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::platform::db::{Assignments, Db, Resource, Tx};
@@ -145,7 +145,7 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<Truck>> {
-    db.list(actor, cursor, limit, |sql| filter.push(sql)).await
+    equipment::list(db, actor, filter, cursor, limit).await
 }
 
 pub async fn get(db: &Db, actor: &Actor, id: TruckId) -> Result<Truck> {

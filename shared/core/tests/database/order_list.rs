@@ -15,6 +15,7 @@ use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportTyp
 use carhaul_core::platform::db::{Counted, Db};
 use carhaul_core::trips::TripId;
 use carhaul_core::trucks::TruckId;
+use carhaul_testkit::plan::{Touched, dearest, touched};
 use carhaul_testkit::{Database, TripCounter};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
@@ -148,28 +149,8 @@ async fn db() -> Db {
     Db::with_options(Database::get().await.options("carhaul_api"))
 }
 
-/// What a plan cost: rows that were looked at (also those that were not shown) and pages of 8 kB.
-#[derive(Debug, Clone, Copy, Default)]
-struct Touched {
-    rows: u64,
-    buffers: u64,
-}
-
-fn touched(plan: &Value) -> Touched {
-    fn rows(node: &Value) -> u64 {
-        let number = |key: &str| node[key].as_f64().unwrap_or_default();
-        let below: u64 = node["Plans"].as_array().into_iter().flatten().map(rows).sum();
-        // The entries of a bitmap lie side by side: their pages count, and the rows that are fetched by them. The customers'
-        // words are one small table, which may be read as a whole, those of other carriers included.
-        if node["Relation Name"].is_null() || node["Relation Name"] == "customer_search_terms" {
-            return below;
-        }
-        let each = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
-        below + (each * number("Actual Loops")) as u64
-    }
-    let buffers = |key: &str| plan[key].as_u64().unwrap_or_default();
-    Touched { rows: rows(plan), buffers: buffers("Shared Hit Blocks") + buffers("Shared Read Blocks") }
-}
+/// The customers' words are one small table, which may be read as a whole, those of other carriers included.
+const WORDS: Option<&str> = Some("customer_search_terms");
 
 /// Runs the statement as carhaul_api; `entry` are the arguments of app.enter.
 async fn explain(api: &mut PgConnection, mode: &str, sql: &str, entry: &str, arguments: &[String]) -> Value {
@@ -222,10 +203,11 @@ async fn whatever_is_asked_together_and_in_whatever_order_touches_a_bounded_numb
             }
             for mode in PLANS {
                 let plan = explain(&mut api, mode, &sql, &entry_of_key(carrier), &arguments).await;
-                let Touched { rows, buffers } = touched(&plan);
+                let Touched { rows, buffers } = touched(&plan, WORDS);
                 let bound = if filter.q.is_some() { BOUND_OF_SEARCH } else { BOUND };
                 if rows > bound.rows || buffers > bound.buffers {
-                    found.push(format!("{name}, {sort:?}, {mode}: {rows} rows, {buffers} buffers"));
+                    let most = dearest(&plan);
+                    found.push(format!("{name}, {sort:?}, {mode}: {rows} rows, {buffers} buffers, {most}"));
                 }
             }
         }
@@ -243,7 +225,7 @@ async fn the_pages_of_a_list_that_nothing_narrows_touch_hardly_more_than_they_sh
             let sql = wire.sent(&actor, &filter, &View { sort, ..View::default() }).await;
             for mode in PLANS {
                 let plan = explain(&mut api, mode, &sql, &entry_of_key(carrier), &[]).await;
-                let Touched { rows, .. } = touched(&plan);
+                let Touched { rows, .. } = touched(&plan, WORDS);
                 assert!(rows < 70, "{sort:?}, archived {archived}, {mode}: {rows} rows: {plan:#}");
             }
         }
@@ -298,7 +280,7 @@ async fn a_drivers_list_touches_only_their_own_orders() {
             let sql = wire.sent(&actor, &filter, &view).await;
             for mode in PLANS {
                 let plan = explain(&mut api, mode, &sql, &entry, arguments).await;
-                let Touched { rows, .. } = touched(&plan);
+                let Touched { rows, .. } = touched(&plan, WORDS);
                 // The list has 14 000 orders.
                 assert!(rows < 100, "{sort:?}, {q:?}, {mode}: {rows} rows: {plan:#}");
             }

@@ -1,14 +1,11 @@
-//! How Postgres runs the lists under row-level security: the policy is evaluated once, every filter finds its index, and
-//! nothing is read that is not shown. What is explained is what the functions send, taken from the wire.
+//! How Postgres runs the dispatch list under row-level security: the policy is evaluated once, every filter finds its index, and
+//! nothing is read that is not shown. What is explained is what the functions send, taken from the wire. All lists, as the api
+//! function runs them, are in its test `list_plans`.
 
-use carhaul_core::base::page::{self, Limit};
 use carhaul_core::base::text::Text;
-use carhaul_core::billing::{events, invoices};
-use carhaul_core::customers::{self, CustomerFilter};
 use carhaul_core::orders::list::{self, Filter, PlaceAndTime, Sort, View};
 use carhaul_core::orders::{BillingStatus, OrderStatus, PaymentTerm, TransportType};
 use carhaul_core::platform::db::Db;
-use carhaul_core::trips::list as trips;
 use carhaul_testkit::{Database, TripCounter};
 use sqlx::{Executor, Row};
 use tokio::sync::OnceCell;
@@ -327,138 +324,6 @@ async fn every_sort_of_the_order_list_walks_an_index_from_any_page() {
         cases.push(Case { name, sql: sql(&second).await, arguments, uses });
     }
     all_are_well(cases).await;
-}
-
-async fn trip_list(name: &'static str, filter: trips::Filter, arguments: &[&str], uses: &'static str) -> Case {
-    let actor = carrier().await.actor();
-    let sql = sent(async |db: Db| {
-        trips::list(&db, &actor, &filter, &trips::View::default()).await.unwrap();
-    });
-    let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
-    Case { name, sql: sql.await, arguments, uses }
-}
-
-#[tokio::test]
-async fn every_filter_of_the_trip_list_finds_its_index() {
-    use carhaul_core::base::day::Day;
-    use carhaul_core::trips::TripStatus;
-    let none = trips::Filter::default;
-    let days =
-        |from: &str, to: &str| trips::Days { from: Some(Day::parse(from).unwrap()), to: Some(Day::parse(to).unwrap()) };
-    let (driver, truck, trailer) = (nth("driver", 7).await, nth("truck", 7).await, nth("trailer", 7).await);
-    let quoted = |id: uuid::Uuid| format!("'{id}'");
-    let planning = trips::Filter { status: vec![TripStatus::Planning], ..none() };
-    let several = trips::Filter { status: vec![TripStatus::Planning, TripStatus::Ready], ..none() };
-    let driver_filter = trips::Filter { driver: vec![carhaul_core::drivers::DriverId(driver)], ..none() };
-    let truck_filter = trips::Filter { truck: Some(carhaul_core::trucks::TruckId(truck)), ..none() };
-    let trailer_filter = trips::Filter { trailer: Some(carhaul_core::trailers::TrailerId(trailer)), ..none() };
-    let (first, last) = ("current_date - 400", "current_date - 399");
-    all_are_well(vec![
-        trip_list("no filter", none(), &[], "trips_pkey").await,
-        trip_list("status", planning, &[], "status =").await,
-        trip_list("statuses", several, &[], "status = ANY").await,
-        trip_list("driver", driver_filter, &[&quoted(driver)], "driver_id =").await,
-        trip_list("truck", truck_filter, &[&quoted(truck)], "truck_id =").await,
-        trip_list("trailer", trailer_filter, &[&quoted(trailer)], "trailer_id =").await,
-        trip_list("number", trips::Filter { number: Some(77), ..none() }, &["77"], "number =").await,
-        trip_list(
-            "start date",
-            trips::Filter { start: days("2025-11-01", "2025-11-02"), ..none() },
-            &[first, last],
-            "start_date",
-        )
-        .await,
-        trip_list(
-            "end date",
-            trips::Filter { end: days("2025-11-01", "2025-11-02"), ..none() },
-            &[first, last],
-            "end_date",
-        )
-        .await,
-        trip_list("archived", trips::Filter { archived: true, ..none() }, &[], "trips_archived").await,
-    ])
-    .await;
-}
-
-#[tokio::test]
-async fn every_sort_of_the_trip_list_walks_an_index_from_any_page() {
-    use carhaul_core::trips::list::Sort;
-    let actor = carrier().await.actor();
-    let mut cases = Vec::new();
-    for (name, sort, argument, uses) in [
-        ("oldest first", Sort::OldestFirst, "", "trips_pkey"),
-        ("number", Sort::Number, "700", "trips_number"),
-        ("number descending", Sort::NumberDescending, "9000", "trips_number"),
-        ("start date", Sort::StartDate, "current_date - 400", "trips_start_date"),
-        ("start date descending", Sort::StartDateDescending, "current_date - 400", "trips_start_date"),
-        ("end date", Sort::EndDate, "current_date - 400", "trips_end_date"),
-        ("end date descending", Sort::EndDateDescending, "current_date - 400", "trips_end_date"),
-        ("least recently updated", Sort::LeastRecentlyUpdated, "now() - interval '400 days'", "trips_updated_at"),
-        ("recently updated", Sort::RecentlyUpdated, "now() - interval '30 days'", "trips_updated_at"),
-    ] {
-        let first = trips::View { sort, ..trips::View::default() };
-        let db = Db::with_options(Database::get().await.options("carhaul_api"));
-        let page = trips::list(&db, &actor, &trips::Filter::default(), &first).await.unwrap();
-        let second = trips::View { sort, cursor: page.next_cursor, ..trips::View::default() };
-        let sql = async |view: &trips::View| {
-            sent(async |db: Db| {
-                trips::list(&db, &actor, &trips::Filter::default(), view).await.unwrap();
-            })
-            .await
-        };
-        cases.push(Case { name, sql: sql(&first).await, arguments: Vec::new(), uses });
-        let after = [argument, "'019431a9-d000-7000-8000-000000000000'"];
-        let arguments = after.into_iter().filter(|a| !a.is_empty()).map(str::to_owned).collect();
-        cases.push(Case { name, sql: sql(&second).await, arguments, uses });
-    }
-    for case in &cases {
-        for mode in PLANS {
-            let plan = explain(case, mode).await;
-            let sorted =
-                plan.lines().any(|line| line.trim().trim_start_matches("->").trim().starts_with("Sort (actual"));
-            assert!(!sorted, "{}: {plan}", case.name);
-        }
-    }
-    all_are_well(cases).await;
-}
-
-#[tokio::test]
-async fn the_customer_list_and_its_search_find_their_index() {
-    let actor = carrier().await.actor();
-    let list = async |name, filter: CustomerFilter, arguments: &[&str], uses| {
-        let sql = sent(async |db: Db| {
-            customers::list(&db, &actor, &filter, None, Limit::default()).await.unwrap();
-        });
-        Case { name, sql: sql.await, arguments: arguments.iter().map(|a| (*a).to_owned()).collect(), uses }
-    };
-    let search = CustomerFilter { q: Some("customer77".into()), ..CustomerFilter::default() };
-    let cases = vec![
-        list("customers", CustomerFilter::default(), &[], "customers_pkey").await,
-        list("search", search, &["'customer77'", "E'customer77\\U0010FFFF'"], "term >=").await,
-    ];
-    all_are_well(cases).await;
-}
-
-#[tokio::test]
-async fn the_lists_of_billing_find_their_index() {
-    let actor = carrier().await.actor();
-    // What a key is refused, it is refused after the statement.
-    let invoices = async |cursor: Option<&str>| {
-        sent(async |db: Db| drop(invoices::list(&db, &actor, cursor, Limit::default()).await.unwrap_err())).await
-    };
-    let events = async |cursor: Option<&str>| {
-        sent(async |db: Db| drop(events::list(&db, &actor, cursor, Limit::default()).await.unwrap_err())).await
-    };
-    let cursor = page::encode(&("2026-06-01T00:00:00Z", "019431a9-d000-7000-8000-000000000000"));
-    let after = || vec!["'2026-06-01T00:00:00Z'".to_owned(), "'019431a9-d000-7000-8000-000000000000'".to_owned()];
-    let (by_issue, by_time) = ("billing_invoices_issued_at", "billing_events_at");
-    all_are_well(vec![
-        Case { name: "invoices", sql: invoices(None).await, arguments: Vec::new(), uses: by_issue },
-        Case { name: "more invoices", sql: invoices(Some(&cursor)).await, arguments: after(), uses: by_issue },
-        Case { name: "events", sql: events(None).await, arguments: Vec::new(), uses: by_time },
-        Case { name: "more events", sql: events(Some(&cursor)).await, arguments: after(), uses: by_time },
-    ])
-    .await;
 }
 
 /// The tabs count once for the request, not once for each row of the page.

@@ -20,6 +20,8 @@ pub struct Operation {
     answers: BTreeMap<String, BTreeSet<String>>,
     /// The schema of its body.
     pub body: Value,
+    /// Answers with rows, as `data`.
+    pub is_list: bool,
 }
 
 /// Headers that a client reads.
@@ -40,8 +42,10 @@ pub struct Parameter {
     pub name: String,
     pub place: String,
     pub is_reference: bool,
-    /// The first word that it can be.
-    pub word: Option<String>,
+    /// The words that it can be.
+    pub words: Vec<String>,
+    /// True or false.
+    pub is_flag: bool,
 }
 
 pub fn operations() -> Vec<Operation> {
@@ -69,6 +73,7 @@ impl Operation {
             references,
             answers: answers(document, operation),
             body: body.clone(),
+            is_list: has_rows(document, &operation["responses"]["200"]["content"]["application/json"]["schema"]),
         }
     }
 
@@ -122,7 +127,7 @@ impl Operation {
                 filled.push(segment.to_owned());
                 continue;
             };
-            let word = parameter.and_then(|it| it.word.clone());
+            let word = parameter.and_then(|it| it.words.first().cloned());
             filled.push(word.unwrap_or_else(|| id(filled.last().expect("a path starts with a slash"))));
         }
         filled.join("/")
@@ -137,7 +142,8 @@ impl Parameter {
         Self {
             place: parameter["in"].as_str().expect("a parameter has a place").to_owned(),
             is_reference: !references.is_empty(),
-            word: resolve(document, &parameter["schema"])["enum"][0].as_str().map(str::to_owned),
+            words: words(document, &parameter["schema"]),
+            is_flag: resolve(document, &parameter["schema"])["type"] == "boolean",
             name,
         }
     }
@@ -148,6 +154,21 @@ fn answers(document: &Value, operation: &Value) -> BTreeMap<String, BTreeSet<Str
     let names = |response| headers(response).keys().map(|name| name.to_lowercase()).collect();
     let responses = operation["responses"].as_object().expect("every operation answers");
     responses.iter().map(|(status, response)| (status.clone(), names(response))).collect()
+}
+
+/// Of a parameter, or of each of its values.
+fn words(document: &Value, schema: &Value) -> Vec<String> {
+    let schema = resolve(document, schema);
+    if schema["items"].is_object() {
+        return words(document, &schema["items"]);
+    }
+    members(&schema["enum"]).filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn has_rows(document: &Value, schema: &Value) -> bool {
+    let schema = resolve(document, schema);
+    resolve(document, &schema["properties"]["data"])["type"] == "array"
+        || members(&schema["allOf"]).any(|part| has_rows(document, part))
 }
 
 fn members(array: &Value) -> impl Iterator<Item = &Value> {

@@ -20,6 +20,7 @@ mod open;
 mod resource;
 mod system;
 mod tx;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use self::history::{History, history};
 pub use self::resource::{Assignments, Resource, push_archived};
 pub use self::system::{ResultSets, SystemTx};
 pub use self::tx::{Loaded, Tx};
+pub use self::ways::{ENOUGH, Rare, Ways};
 use super::config::FunctionConfig;
 use super::idempotency::IdempotencyKey;
 use crate::base::error::{Error, Result};

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Encode, FromRow, Postgres, Type};
 use uuid::Uuid;
 
-use super::{Db, Entered, Sql, Tx};
+use super::{Db, Entered, Rare, Sql, Tx, Ways};
 use crate::base::error::{Error, Result};
 use crate::base::page::{self, Limit, Page};
 use crate::base::patch::Patch;
@@ -23,6 +23,8 @@ pub trait Resource: for<'r> FromRow<'r, PgRow> {
     const TENANT_COLUMN: &'static str = "tenant_id";
     /// The column that names the row within its tenant.
     const ID_COLUMN: &'static str = "id";
+    /// The column that names the driver whom row-level security shows the row to, if it hides rows from drivers.
+    const DRIVER_COLUMN: Option<&'static str> = None;
     const READ: Action;
     const WRITE: Action;
 
@@ -117,15 +119,39 @@ impl Db {
         limit: Limit,
         filter: impl Fn(&mut Sql),
     ) -> Result<Page<R>> {
+        self.list_rare(actor, cursor, limit, filter, &[]).await
+    }
+
+    /// Like [`Db::list`], with conditions for which the whole list might be walked in vain.
+    ///
+    /// # Errors
+    /// As [`Db::list`].
+    pub async fn list_rare<R: Resource>(
+        &self,
+        actor: &Actor,
+        cursor: Option<&str>,
+        limit: Limit,
+        filter: impl Fn(&mut Sql),
+        rare: &[Rare<'_>],
+    ) -> Result<Page<R>> {
         let after: Option<Uuid> = page::decode(cursor)?;
         let (_, rows) = self
             .read::<R>(actor, R::READ, |sql| {
-                select::<R>(sql);
-                filter(sql);
-                if let Some(after) = after {
-                    sql.push(format_args!(" AND t.{} < ", R::ID_COLUMN)).push_bind(after);
+                let conditions = |sql: &mut Sql| {
+                    filter(sql);
+                    if let Some(after) = after {
+                        sql.push(format_args!(" AND t.{} < ", R::ID_COLUMN)).push_bind(after);
+                    }
+                };
+                let end = format!(" ORDER BY t.{} DESC LIMIT {}", R::ID_COLUMN, limit.fetch());
+                if R::DRIVER_COLUMN.is_none() && rare.is_empty() {
+                    select::<R>(sql);
+                    conditions(sql);
+                    sql.push(end);
+                    return;
                 }
-                sql.push(format_args!(" ORDER BY t.{} DESC LIMIT ", R::ID_COLUMN)).push(limit.fetch());
+                let (columns, table, driver) = (R::COLUMNS, R::TABLE, R::DRIVER_COLUMN);
+                Ways { columns, table, driver, rare, end: &end, end_of_all: &end }.push(sql, conditions);
             })
             .await?;
         Ok(Page::from_rows(rows, limit, R::id))
