@@ -78,6 +78,8 @@ SELECT tenant_id, n, CASE WHEN n BETWEEN $rows - 120 AND $rows - 61 THEN 'trucks
        CASE WHEN n > $rows - 60 THEN pg_temp.nth('driver', 60) END, now(), '{}'
 FROM numbers ORDER BY n;
 INSERT INTO status_history (tenant_id, id, order_id, to_status, at) SELECT tenant_id, id, pg_temp.nth_order(7), 'new', now() FROM numbers;
+INSERT INTO documents (tenant_id, id, order_id, kind, status, file_name, content_type, size, sha256, upload_expires_at)
+SELECT tenant_id, id, pg_temp.nth_order(7), 'photo', 'expired', name, 'image/jpeg', n, repeat('0', 64), now() FROM numbers;
 INSERT INTO trip_history (tenant_id, id, trip_id, to_status, at)
 SELECT tenant_id, id, pg_temp.nth('trip', 1000), 'planning', now() FROM numbers;
 
