@@ -215,14 +215,9 @@ fn order_at(status: OrderStatus) -> Order {
         cancel(&mut order, &mut moves, Which::All).unwrap();
         return order;
     }
-    let steps: [&dyn Fn(&mut Order, &mut Moves) -> Result<()>; 4] = [
-        &|order, moves| assign(order, moves),
-        &|order, moves| pickup(order, moves, Which::All, at(1)),
-        &|order, moves| depart(order, moves, Which::All),
-        &|order, moves| deliver(order, moves, Which::All, at(2)),
-    ];
-    for step in steps.iter().take(usize::from(status.rank())) {
-        step(&mut order, &mut moves).unwrap();
+    let way = [Doing::Assign, Doing::Pickup(None), Doing::Depart(None), Doing::Deliver(None)];
+    for doing in way.iter().take(usize::from(status.rank())) {
+        perform(doing, &mut order, &mut moves).unwrap();
     }
     assert_eq!(order.status, status);
     order

@@ -52,8 +52,8 @@ async fn hears(client: &Client, about: &Value, kind: &str) -> Vec<String> {
     for _ in 0..200 {
         let start = carhaul_core::base::page::encode(&(0, 0));
         let page = client.get(&format!("/v1/events?limit=200&after={start}")).await.expect(200);
-        let events = page["data"].as_array().unwrap().iter().filter(|event| event["subject_id"] == about["id"]);
-        heard = events.map(|event| event["type"].as_str().unwrap().to_owned()).collect();
+        let events = page["data"].as_array().into_iter().flatten().filter(|event| event["subject_id"] == about["id"]);
+        heard = events.filter_map(|event| event["type"].as_str()).map(str::to_owned).collect();
         if heard.iter().any(|heard| heard.ends_with(kind)) {
             break;
         }
