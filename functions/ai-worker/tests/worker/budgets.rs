@@ -82,16 +82,9 @@ async fn many_at_once_are_asked_for_no_more_than_the_budget_has_and_the_others_l
     assert_eq!(stage.aws.take_messages(), [], "it is no operator's to mend");
     // What they cost is a hundredth of what they held, so the others have their turn.
     stage.model.fail_with(None);
-    for _ in 0..8 {
-        time_passes(&stage).await;
-        let next = one(format!(
-            "SELECT min(id::text) FROM executions WHERE tenant_id = '{}' AND status = 'queued'",
-            stage.carrier.id
-        ))
-        .await;
-        let next: ExecutionId = serde_json::from_value(next).expect("one is waiting");
-        stage.work(next).await;
-    }
+    time_passes(&stage).await;
+    // Whoever is done goes on with the next.
+    assert!(!stage.work(ids[0]).await);
     assert_eq!(stage.carrier.in_status("succeeded").await, json!(10));
     assert_eq!(stage.booked().await, json!([10, 0, 250, 150, "0.003000"]));
     assert_eq!(other.run().await["status"], "succeeded");

@@ -135,6 +135,32 @@ async fn who_is_connected_is_nudged_for_each_piece_and_a_member_who_may_not_read
 }
 
 #[tokio::test]
+async fn who_is_connected_is_nudged_when_it_begins_and_not_only_when_it_is_over() {
+    let _turn = alone().await;
+    let stage = Stage::with_key().await;
+    stage.model.fail_with(Some(ModelFault::Hang));
+    run(format!(
+        "INSERT INTO realtime_connections (tenant_id, id, api_key_id, xid, seq) \
+         SELECT tenant_id, 'of ' || id, id, 0, 0 FROM api_keys WHERE tenant_id = '{}'",
+        stage.carrier.id
+    ))
+    .await;
+    let id = stage.ask().await;
+    let watch = async {
+        while stage.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(execution(id).await["status"], "running");
+        let nudges: Vec<_> = stage.aws.take_messages().into_iter().map(|it| it.body["tenant_id"].clone()).collect();
+        assert_eq!(nudges, [json!(stage.carrier.id)]);
+    };
+    tokio::select! {
+        again = stage.work(id) => panic!("nobody answers: {again}"),
+        () = watch => {}
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_progress_and_an_attempt_that_is_over_writes_none() {
     let _turn = alone().await;
     let stage = slow().await;
@@ -172,6 +198,7 @@ async fn nobody_waits_for_progress_and_an_attempt_that_is_over_writes_none() {
         assert_eq!((part(1).await, part(2).await, part(2).await), (Value::Null, json!(false), json!(false)));
         run(format!("UPDATE executions SET due_at = now() WHERE id = '{id}'")).await;
         assert_eq!(part(2).await, Value::Null, "its lease is over");
+        run(format!("UPDATE executions SET due_at = now() + interval '1 hour' WHERE id = '{id}'")).await;
     };
     tokio::join!(stage.work(id), take_over);
     assert_eq!(written(id).await, json!(1), "a number counts once");

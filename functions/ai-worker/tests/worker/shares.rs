@@ -65,6 +65,7 @@ async fn carriers_whose_provider_hangs_leave_slots_to_the_next_and_all_of_theirs
     let stage = Stage::with_key().await;
     let (second, third, fourth) = (Carrier::create().await, Carrier::create().await, Carrier::create().await);
     run(format!("UPDATE skills SET deadline_seconds = {DEADLINE} WHERE id = '{}'", stage.skill)).await;
+    let skill = skill_of(&stage, &second).await;
     stage.model.fail_with(Some(ModelFault::Hang));
     let fleet = Fleet::start(&stage, SLOTS).await;
     let ids = ask(&stage.carrier, &stage.skill.to_string(), 200).await;
@@ -79,7 +80,6 @@ async fn carriers_whose_provider_hangs_leave_slots_to_the_next_and_all_of_theirs
         assert!(waited < AT_ONCE, "{waited:?}");
 
         // Another one hangs, too: a third of what is left by both.
-        let skill = skill_of(&stage, &second).await;
         let theirs = ask(&second, &skill, 30).await;
         theirs.iter().for_each(|id| fleet.send(permit(*id)));
         until(async || running(&second).await == SLOTS as u64 / 4 && fleet.waiting() == 0).await;
