@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::support::{Carrier, Client, Instance, Lines, TestApp};
+use crate::support::{Carrier, Client, Instance, Lines, TestApp, ids};
 use crate::tenant_isolation::document::{Operation, operations};
 
 const ROWS: i64 = 20_000;
@@ -324,4 +324,57 @@ async fn a_driver_touches_no_more_than_what_is_theirs() {
     let theirs =
         ["list_drivers", "list_events", "list_order_history", "list_order_vehicles", "list_orders", "list_trips"];
     assert!(theirs.iter().all(|list| shown.contains(list)), "{shown:?}");
+}
+
+/// What few rows pass is looked up, and what many pass is asked of each row of the list: both find the same.
+#[tokio::test]
+async fn a_search_finds_the_same_whether_few_or_many_rows_pass_it() {
+    for carrier in [0, 1] {
+        let walk = Walk::start(carrier, "owner").await;
+        for (list, query, passes) in [
+            ("customers", "q=rare", "name LIKE 'Rare %'"),
+            ("customers", "q=common", "name LIKE 'Common %'"),
+            ("customers", "q=common+1999", "name LIKE 'Common 1999%'"),
+            ("customers", "q=nobody", "false"),
+            ("locations", "q=rare", "name LIKE 'Rare %'"),
+            ("locations", "q=common", "name LIKE 'Common %'"),
+            ("drivers", "q=rare+2", "name LIKE 'Rare 2%'"),
+            ("drivers", "q=common", "name LIKE 'Common %'"),
+            ("drivers", "expiring_before=2020-01-15", "licence_expires_on < '2020-01-15'"),
+            ("drivers", "expiring_before=2020-06-01", "medical_card_expires_on < '2020-06-01'"),
+            ("drivers", "expiring_before=2099-12-31", "licence_expires_on IS NOT NULL"),
+            ("drivers", "expiring_before=2020-06-01&q=rare+21", "name LIKE 'Rare 21%'"),
+            ("trucks", "q=rare", "unit_number LIKE 'Rare %'"),
+            ("trucks", "q=common", "unit_number LIKE 'Common %'"),
+            ("trailers", "q=COMMON+7", "unit_number LIKE 'Common 7%'"),
+            ("trips", "start_date_from=2020-01-01&end_date_to=2020-02-01", "false"),
+            ("trips", "start_date_from=2020-01-01", "true"),
+            (
+                "executions",
+                "created_from=2023-11-15T00:00:00Z&created_to=2023-11-15T06:00:00Z",
+                "created_at >= '2023-11-15T00:00:00Z' AND created_at < '2023-11-15T06:00:00Z'",
+            ),
+        ] {
+            for (archived, condition) in [("", "archived_at IS NULL"), ("&archived=true", "archived_at IS NOT NULL")] {
+                let condition = if list == "executions" { "true" } else { condition };
+                let sql = format!(
+                    "SELECT id::text FROM {list} WHERE tenant_id = '{}' AND {passes} AND {condition} ORDER BY id DESC LIMIT 120",
+                    walk.tenant
+                );
+                let mut superuser = walk.app.superuser().await;
+                let rows = superuser.fetch_all(AssertSqlSafe(sql)).await.expect("the question is SQL");
+                let expected: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+                let (mut found, mut cursor) = (Vec::new(), String::new());
+                for _ in 0..2 {
+                    let archived = if list == "executions" { "" } else { archived };
+                    let page =
+                        walk.member.get(&format!("/v1/{list}?{query}{archived}&limit=60{cursor}")).await.expect(200);
+                    found.extend(ids(&page));
+                    let Some(next) = page["next_cursor"].as_str() else { break };
+                    cursor = format!("&cursor={next}");
+                }
+                assert_eq!(found, expected, "{list}?{query}{archived}");
+            }
+        }
+    }
 }
