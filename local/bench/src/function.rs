@@ -98,6 +98,9 @@ impl World {
             ("AWS_ENDPOINT_URL", &format!("http://{}", places.secrets)),
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "bench"),
+            // As in the template.
+            ("MALLOC_TRIM_THRESHOLD_", "67108864"),
+            ("MALLOC_MMAP_THRESHOLD_", "16777216"),
         ];
         let runtime = LambdaRuntime::spawn(&self.bootstrap, environment).await.map_err(|e| format!("{e:?}"))?;
         Ok(Function { runtime, token: self.token(carrier) })
