@@ -149,7 +149,8 @@ fn renewed(request: &Request) -> Request {
 /// What a repetition of these statements must not repeat: the request's key, and the UUIDv7s that the function made for it.
 fn fresh_ids(statements: &[Statement], key: &str) -> Vec<String> {
     let milliseconds = |id: &str| id.parse::<Uuid>().ok().map(|id| (id.as_u128() >> 80) as i64);
-    let now = milliseconds(key).unwrap_or_default();
+    // Asked for just now.
+    let now = milliseconds(&Uuid::now_v7().to_string()).unwrap_or_default();
     let values = statements.iter().flat_map(|statement| &statement.parameters).filter_map(|p| p.value.as_deref());
     let words = values.flat_map(|value| value.split(|c: char| !(c.is_ascii_hexdigit() || c == '-')));
     let new = words.filter(|word| milliseconds(word).is_some_and(|made| (made - now).abs() < 60_000));
