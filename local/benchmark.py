@@ -59,6 +59,7 @@ def run(orders, seconds):
                 "BENCH_DIRECT_URL": postgres.direct_url(stack, "postgres"),
                 "BENCH_POOLER": f"{HOST}:{stack.ports['pooler']}",
                 "BENCH_BOOTSTRAP": binaries / "carhaul-api",
+                "BENCH_FLOOR": binaries / "bench-floor",
                 "BENCH_PEER": peer,
                 "BENCH_PGBENCH": postgres.BIN / "pgbench",
                 "BENCH_POSTGRES_LOG": log,

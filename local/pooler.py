@@ -26,6 +26,8 @@ pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 2000
 max_prepared_statements = 200
+; A list of orders has 40 kB and would go through in ten pieces, each of which wakes its reader.
+pkt_buf = 16384
 ; sqlx sends it at connect; it is the server's default anyway.
 ignore_startup_parameters = extra_float_digits
 server_lifetime = 600

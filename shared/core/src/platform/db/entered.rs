@@ -37,8 +37,7 @@ pub struct Entered {
 }
 
 impl Entered {
-    pub(super) fn from_first(rows: &[PgRow], counted: &Counted) -> Result<Self> {
-        let row = rows.first().ok_or_else(|| Error::internal("app.enter returned no row"))?;
+    pub(super) fn from_first(row: &PgRow, counted: &Counted) -> Result<Self> {
         let entered = Self::from_row(row).map_err(|e| classify(&e))?;
         counted.enter(&entered);
         Ok(entered)
@@ -61,6 +60,11 @@ impl Entered {
             hide_prices: row.try_get("entered_hide_prices")?,
         })
     }
+}
+
+/// It either enters, which is a row, or refuses.
+pub fn none() -> Error {
+    Error::internal("app.enter returned no row")
 }
 
 /// Binds the arguments of `app.enter`.

@@ -25,6 +25,7 @@ mod ways;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, FromRow, Postgres, QueryBuilder, Row, Type};
 use tokio::sync::Mutex;
@@ -75,25 +76,26 @@ impl Db {
     where
         T: for<'r> FromRow<'r, PgRow>,
     {
-        let rows = self.enter_and(actor, action, "r.*", select, |_| {}).await?;
-        let entered = Entered::from_first(&rows, &actor.counted)?;
-        entered.grant.require(action)?;
-        Ok((entered, decode(&rows)?))
+        let page = self.enter_and(actor, action, "r.*", select, |_| {}).await?;
+        Ok((page.entered, page.rows))
     }
 
     /// One statement that enters the tenant as `e`, joins the rows of `select` as `r` (without any, `r` is null), and counts
     /// the call: last, so that the carrier's count is locked for no longer than it takes to commit.
-    async fn enter_and(
+    async fn enter_and<T>(
         &self,
         actor: &Actor,
         action: Action,
         columns: &str,
         select: impl Fn(&mut Sql),
         join_more: impl Fn(&mut Sql),
-    ) -> Result<Vec<PgRow>> {
+    ) -> Result<Page<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
         let quota = actor.counted.next(action);
-        let rows = self
-            .fetch(|sql| {
+        let rows: Rows<T> = self
+            .fetch_into(|sql| {
                 sql.push("WITH page AS MATERIALIZED (").push(entered::SELECT).push(", ").push(columns);
                 sql.push(" FROM app.enter(");
                 entered::bind(sql, actor);
@@ -110,10 +112,11 @@ impl Db {
                 sql.push_bind(quota).push(", p.month, p.a_month, p.a_second) q CROSS JOIN page");
             })
             .await?;
-        if let Some(row) = rows.first() {
-            actor.counted.set(Calls::from_row(row).map_err(Error::internal)?);
-        }
-        Ok(rows)
+        let first = rows.first.ok_or_else(entered::none)?;
+        actor.counted.set(Calls::from_row(&first).map_err(Error::internal)?);
+        let entered = Entered::from_first(&first, &actor.counted)?;
+        entered.grant.require(action)?;
+        Ok(Page { entered, first, rows: rows.read.map_err(Error::internal)? })
     }
 
     /// Like [`Db::read`], with something beside the rows, read in the same round trip: `aside` writes a SELECT of one row
@@ -137,11 +140,9 @@ impl Db {
             aside(sql);
             sql.push(") x");
         };
-        let rows = self.enter_and(actor, action, "r.*, x.aside", select, join).await?;
-        let entered = Entered::from_first(&rows, &actor.counted)?;
-        entered.grant.require(action)?;
-        let aside = rows.first().ok_or(sqlx::Error::RowNotFound).and_then(|row| row.try_get("aside"));
-        Ok((entered, decode(&rows)?, aside.map_err(Error::internal)?))
+        let page = self.enter_and(actor, action, "r.*, x.aside", select, join).await?;
+        let aside = page.first.try_get("aside").map_err(Error::internal)?;
+        Ok((page.entered, page.rows, aside))
     }
 
     /// Like [`Db::read`], for one row.
@@ -184,12 +185,10 @@ impl Db {
             sql.push(") k ON true");
         };
         let hash = key.map(|key| key.request_hash.as_str()).unwrap_or_default();
-        let rows = self.enter_and(actor, action, tx::WITH_ANSWER, select, join).await?;
-        let entered = Entered::from_first(&rows, &actor.counted)?;
-        entered.grant.require(action)?;
-        rows.first().map_or(Ok(()), |row| tx::check_answered(row, hash))?;
-        let row = decode(&rows)?.into_iter().next().ok_or(Error::NotFound(what))?;
-        Ok((entered, row))
+        let page = self.enter_and(actor, action, tx::WITH_ANSWER, select, join).await?;
+        tx::check_answered(&page.first, hash)?;
+        let row = page.rows.into_iter().next().ok_or(Error::NotFound(what))?;
+        Ok((page.entered, row))
     }
 
     /// One statement outside any tenant, tried again on a fresh connection if the old one was dead: it must be safe to
@@ -198,12 +197,17 @@ impl Db {
     /// # Errors
     /// What the database refuses; [`Error::Unavailable`].
     pub async fn fetch(&self, build: impl Fn(&mut Sql)) -> Result<Vec<PgRow>> {
+        self.fetch_into(build).await
+    }
+
+    /// Like [`Db::fetch`]; each row is read as soon as it has come, while others are on their way.
+    async fn fetch_into<R: Default + Extend<PgRow>>(&self, build: impl Fn(&mut Sql)) -> Result<R> {
         let mut slot = self.slot.clone().lock_owned().await;
         for last in [false, true] {
             let connection = slot.clean_connection().await?;
             let mut sql = Sql::default();
             build(&mut sql);
-            match in_time(sql.build().fetch_all(connection)).await {
+            match in_time(sql.build().fetch(connection).try_collect()).await {
                 Ok(rows) => return Ok(rows),
                 Err(e) => slot.after_error(&e, last).map_err(error::of_read)?,
             }
@@ -272,10 +276,41 @@ impl Db {
     }
 }
 
-fn decode<T>(rows: &[PgRow]) -> Result<Vec<T>>
+/// What one statement has read.
+struct Page<T> {
+    entered: Entered,
+    /// Has what stands beside the rows, also where there are none.
+    first: PgRow,
+    rows: Vec<T>,
+}
+
+/// Rows as they come: the first one, and what was read of all that are there.
+struct Rows<T> {
+    first: Option<PgRow>,
+    read: Result<Vec<T>, sqlx::Error>,
+}
+
+impl<T> Default for Rows<T> {
+    fn default() -> Self {
+        Self { first: None, read: Ok(Vec::new()) }
+    }
+}
+
+impl<T> Extend<PgRow> for Rows<T>
 where
     T: for<'r> FromRow<'r, PgRow>,
 {
-    let found = rows.iter().filter(|row| row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id)));
-    found.map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    fn extend<I: IntoIterator<Item = PgRow>>(&mut self, rows: I) {
+        for row in rows {
+            // Without any row of the SELECT there is one in which it is null.
+            let is_there = row.try_get_raw("id").is_ok_and(|id| !sqlx::ValueRef::is_null(&id));
+            if let (true, Ok(read)) = (is_there, &mut self.read) {
+                match T::from_row(&row) {
+                    Ok(row) => read.push(row),
+                    Err(e) => self.read = Err(e),
+                }
+            }
+            self.first.get_or_insert(row);
+        }
+    }
 }

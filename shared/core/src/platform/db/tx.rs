@@ -85,7 +85,8 @@ impl Tx {
             sets.nth(1);
         }
         let mut sets = sets.skip(opening.prelude.len());
-        let entered = Entered::from_first(&sets.next().unwrap_or_default(), opening.counted)?;
+        let entered = sets.next().unwrap_or_default();
+        let entered = Entered::from_first(entered.first().ok_or_else(entered::none)?, opening.counted)?;
         if opening.key.is_some() {
             let claim = sets.next().unwrap_or_default();
             check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;
