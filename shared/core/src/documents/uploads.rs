@@ -63,10 +63,7 @@ impl Place {
     /// None for a key that is not one of ours.
     pub fn of_key(text: &str) -> Option<Self> {
         let mut ids = text.split('/').map(|part| Uuid::try_parse(part).ok());
-        let place = Self {
-            tenant_id: TenantId(ids.next()??),
-            document_id: DocumentId(ids.next()??),
-        };
+        let place = Self { tenant_id: TenantId(ids.next()??), document_id: DocumentId(ids.next()??) };
         // Others might read as the same ids, and name another object.
         (ids.next().is_none() && place.key() == text).then_some(place)
     }
@@ -185,9 +182,7 @@ async fn look(db: &Db, bucket: &Bucket, place: Place, awaited: &Awaited) -> Resu
 /// As [`arrived`].
 pub async fn delete_superfluous(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
     let due = fetch::<Place>(db, |sql| {
-        sql.push("SELECT tenant_id, document_id AS id FROM app.due_object_deletions(")
-            .push_bind(limit)
-            .push(")");
+        sql.push("SELECT tenant_id, document_id AS id FROM app.due_object_deletions(").push_bind(limit).push(")");
     })
     .await?;
     for place in &due {
