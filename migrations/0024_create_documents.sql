@@ -1,5 +1,5 @@
--- Documents of orders. A row for each; its bytes are in the private bucket, at {tenant_id}/{order_id}/{id}, where its owner
--- puts them by a signed URL that holds for exactly these bytes.
+-- Documents of orders. A row for each; its bytes are in the private bucket, at {tenant_id}/{id}, where its owner puts them
+-- by a signed URL that holds for exactly these bytes.
 
 -- A document may be of one vehicle of its order, and of no other order's.
 ALTER TABLE order_vehicles ADD CONSTRAINT order_vehicles_of_order UNIQUE (tenant_id, order_id, id);
@@ -28,7 +28,8 @@ CREATE TABLE documents (
     CONSTRAINT documents_stored_at CHECK ((status = 'stored') = (stored_at IS NOT NULL)),
     CONSTRAINT documents_order_id FOREIGN KEY (tenant_id, order_id) REFERENCES orders (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT documents_vehicle_id FOREIGN KEY (tenant_id, order_id, vehicle_id)
-        REFERENCES order_vehicles (tenant_id, order_id, id) ON DELETE SET NULL (vehicle_id)
+        -- It goes with its vehicle to another order, and stays with the order when the vehicle is taken off.
+        REFERENCES order_vehicles (tenant_id, order_id, id) ON UPDATE CASCADE ON DELETE SET NULL (vehicle_id)
 );
 CREATE INDEX documents_order ON documents (tenant_id, order_id, id);
 CREATE INDEX documents_vehicle ON documents (tenant_id, order_id, vehicle_id) WHERE vehicle_id IS NOT NULL;
@@ -57,7 +58,6 @@ GRANT SELECT, UPDATE (status, stored_at) ON documents TO carhaul_gate;
 CREATE TABLE object_deletions (
     tenant_id uuid NOT NULL,
     document_id uuid NOT NULL,
-    order_id uuid NOT NULL,
     due_at timestamptz NOT NULL DEFAULT now(),
     -- Until then an upload could make it anew.
     last_at timestamptz NOT NULL,
@@ -83,25 +83,28 @@ DECLARE
     now_is text := CASE TG_OP WHEN 'DELETE' THEN 'deleted' ELSE NEW.status END;
     driver uuid;
 BEGIN
-    IF now_is <> 'stored' THEN
-        INSERT INTO object_deletions (tenant_id, document_id, order_id, last_at)
-        VALUES (document.tenant_id, document.id, document.order_id, document.upload_expires_at + app.upload_grace())
+    IF now_is IN ('refused', 'expired', 'deleted') THEN
+        INSERT INTO object_deletions (tenant_id, document_id, last_at)
+        VALUES (document.tenant_id, document.id, document.upload_expires_at + app.upload_grace())
         ON CONFLICT DO NOTHING;
     END IF;
     -- Locked, so that of two PODs of which one comes and one goes at once each sees what the other has done.
-    SELECT o.driver_id INTO driver FROM orders o
-    WHERE (o.tenant_id, o.id) = (document.tenant_id, document.order_id) FOR NO KEY UPDATE;
+    PERFORM FROM orders o
+    WHERE o.tenant_id = document.tenant_id AND o.id IN (OLD.order_id, document.order_id) ORDER BY o.id FOR NO KEY UPDATE;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM tenants t WHERE t.id = document.tenant_id) THEN
         RETURN NULL; -- it is being erased as a whole
     END IF;
     IF document.kind = 'pod' THEN
         UPDATE orders o SET has_pod = NOT o.has_pod
-        WHERE (o.tenant_id, o.id) = (document.tenant_id, document.order_id)
+        WHERE o.tenant_id = document.tenant_id AND o.id IN (OLD.order_id, document.order_id)
           AND o.has_pod <> EXISTS (
               SELECT FROM documents d
-              WHERE (d.tenant_id, d.order_id) = (document.tenant_id, document.order_id)
-                AND d.kind = 'pod' AND d.status = 'stored');
+              WHERE (d.tenant_id, d.order_id) = (o.tenant_id, o.id) AND d.kind = 'pod' AND d.status = 'stored');
     END IF;
+    IF now_is = OLD.status THEN
+        RETURN NULL; -- it has changed orders, which tell of that themselves
+    END IF;
+    SELECT o.driver_id INTO driver FROM orders o WHERE (o.tenant_id, o.id) = (document.tenant_id, document.order_id);
     INSERT INTO tenant_events (tenant_id, topic, type, subject_id, driver_id, data)
     VALUES (document.tenant_id, 'orders', 'document.' || CASE now_is WHEN 'stored' THEN 'uploaded' ELSE now_is END,
             document.order_id,
@@ -114,25 +117,25 @@ BEGIN
 END
 $$;
 CALL app.give_to_gate('app.follow_document()');
-CREATE TRIGGER follow_document AFTER UPDATE OF status OR DELETE ON documents
+CREATE TRIGGER follow_document AFTER UPDATE OF status, order_id OR DELETE ON documents
 FOR EACH ROW EXECUTE FUNCTION app.follow_document();
 
 -- For housekeeping ----------------------------------------------------------------------------------------------------
 
 -- What the object of a document should be. No row: there is no such document.
-CREATE FUNCTION app.awaited_upload(p_tenant uuid, p_order uuid, p_id uuid)
+CREATE FUNCTION app.awaited_upload(p_tenant uuid, p_id uuid)
 RETURNS TABLE (status text, content_type text, size integer, sha256 text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT d.status, d.content_type, d.size, d.sha256
-    FROM documents d WHERE (d.tenant_id, d.order_id, d.id) = (p_tenant, p_order, p_id)
+    FROM documents d WHERE (d.tenant_id, d.id) = (p_tenant, p_id)
 $$;
-CALL app.give_to_gate('app.awaited_upload(uuid, uuid, uuid)');
+CALL app.give_to_gate('app.awaited_upload(uuid, uuid)');
 
 -- Uploads that are awaited since before `p_before`, the oldest first, from behind `p_after` on.
 CREATE FUNCTION app.overdue_uploads(p_before timestamptz, p_after uuid, p_limit integer)
-RETURNS TABLE (tenant_id uuid, order_id uuid, id uuid, content_type text, size integer, sha256 text)
+RETURNS TABLE (tenant_id uuid, id uuid, content_type text, size integer, sha256 text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT d.tenant_id, d.order_id, d.id, d.content_type, d.size, d.sha256
+    SELECT d.tenant_id, d.id, d.content_type, d.size, d.sha256
     FROM documents d WHERE d.status = 'pending' AND d.id > p_after AND d.created_at < p_before
     ORDER BY d.id LIMIT p_limit
 $$;
@@ -151,9 +154,9 @@ END
 $$;
 CALL app.give_to_gate('app.settle_upload(uuid, uuid, text)');
 
-CREATE FUNCTION app.due_object_deletions(p_limit integer) RETURNS TABLE (tenant_id uuid, order_id uuid, document_id uuid)
+CREATE FUNCTION app.due_object_deletions(p_limit integer) RETURNS TABLE (tenant_id uuid, document_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT o.tenant_id, o.order_id, o.document_id FROM object_deletions o WHERE o.due_at <= now() ORDER BY o.due_at LIMIT p_limit
+    SELECT o.tenant_id, o.document_id FROM object_deletions o WHERE o.due_at <= now() ORDER BY o.due_at LIMIT p_limit
 $$;
 CALL app.give_to_gate('app.due_object_deletions(integer)');
 
@@ -166,6 +169,6 @@ $$;
 CALL app.give_to_gate('app.record_object_deletion(uuid, uuid)');
 
 GRANT EXECUTE ON FUNCTION
-    app.awaited_upload(uuid, uuid, uuid), app.overdue_uploads(timestamptz, uuid, integer), app.settle_upload(uuid, uuid, text),
+    app.awaited_upload(uuid, uuid), app.overdue_uploads(timestamptz, uuid, integer), app.settle_upload(uuid, uuid, text),
     app.due_object_deletions(integer), app.record_object_deletion(uuid, uuid)
 TO carhaul_housekeeping;

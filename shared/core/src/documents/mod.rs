@@ -160,9 +160,10 @@ pub struct Download {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Where the file of a document is in the bucket. It begins with the carrier, so that all of a carrier's can be found.
-pub fn key(tenant: TenantId, order: OrderId, id: DocumentId) -> String {
-    format!("{tenant}/{order}/{id}")
+/// Where the file of a document is in the bucket. It begins with the carrier, so that all of a carrier's can be found, and
+/// knows no order: a vehicle that goes to another one takes its documents along.
+pub fn key(tenant: TenantId, id: DocumentId) -> String {
+    format!("{tenant}/{id}")
 }
 
 /// The documents of an order, newest first.
@@ -234,7 +235,7 @@ pub async fn create(
         size: new.size.get().into(),
         sha256: Some(new.sha256.to_string()),
     };
-    let signed = bucket.sign_put(&key(tx.entered.tenant_id, order, id), &content, now, UPLOAD_LIFE).await?;
+    let signed = bucket.sign_put(&key(tx.entered.tenant_id, id), &content, now, UPLOAD_LIFE).await?;
     let mut row = Assignments::default();
     row.set("id", id)
         .set("order_id", order)
@@ -263,7 +264,7 @@ pub async fn download(db: &Db, actor: &Actor, bucket: &Bucket, id: DocumentId, n
         let detail = format!("its file is not there: it is {}", Word(&document.status));
         return Err(Error::conflict("not_stored", detail));
     }
-    let key = key(entered.tenant_id, document.order_id, id);
+    let key = key(entered.tenant_id, id);
     let url = bucket.sign_get(&key, &document.file_name, now, DOWNLOAD_LIFE).await?;
     Ok(Download { url, expires_at: now + DOWNLOAD_LIFE })
 }

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::{DocumentId, DocumentStatus, key};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
-use crate::orders::OrderId;
 use crate::platform::bucket::{Bucket, Content};
 use crate::platform::db::{Db, Sql};
 
@@ -46,7 +45,6 @@ pub struct Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
 pub struct Place {
     pub tenant_id: TenantId,
-    pub order_id: OrderId,
     #[sqlx(rename = "id")]
     pub document_id: DocumentId,
 }
@@ -65,17 +63,13 @@ impl Place {
     /// None for a key that is not one of ours.
     pub fn of_key(text: &str) -> Option<Self> {
         let mut ids = text.split('/').map(|part| Uuid::try_parse(part).ok());
-        let place = Self {
-            tenant_id: TenantId(ids.next()??),
-            order_id: OrderId(ids.next()??),
-            document_id: DocumentId(ids.next()??),
-        };
+        let place = Self { tenant_id: TenantId(ids.next()??), document_id: DocumentId(ids.next()??) };
         // Others might read as the same ids, and name another object.
         (ids.next().is_none() && place.key() == text).then_some(place)
     }
 
     pub fn key(self) -> String {
-        key(self.tenant_id, self.order_id, self.document_id)
+        key(self.tenant_id, self.document_id)
     }
 }
 
@@ -113,10 +107,10 @@ impl Awaited {
 /// # Errors
 /// [`Error::Unavailable`] when database or bucket are.
 pub async fn arrived(db: &Db, bucket: &Bucket, place: Place) -> Result<Outcome> {
-    let Place { tenant_id, order_id, document_id } = place;
+    let Place { tenant_id, document_id } = place;
     let found = fetch::<Known>(db, |sql| {
         sql.push("SELECT status, content_type, size, sha256 FROM app.awaited_upload(").push_bind(tenant_id);
-        sql.push(", ").push_bind(order_id).push(", ").push_bind(document_id).push(")");
+        sql.push(", ").push_bind(document_id).push(")");
     });
     match found.await?.pop() {
         Some(Known { status: DocumentStatus::Pending, awaited }) => look(db, bucket, place, &awaited).await,
@@ -140,7 +134,7 @@ pub async fn look_for_overdue(
     limit: i32,
 ) -> Result<(Vec<(TenantId, Outcome)>, Option<DocumentId>)> {
     let page = fetch::<Overdue>(db, |sql| {
-        sql.push("SELECT tenant_id, order_id, id, content_type, size, sha256 FROM app.overdue_uploads(");
+        sql.push("SELECT tenant_id, id, content_type, size, sha256 FROM app.overdue_uploads(");
         sql.push_bind(now - ON_ITS_WAY)
             .push(", ")
             .push_bind(after.map_or(Uuid::nil(), |id| id.0))
@@ -188,9 +182,7 @@ async fn look(db: &Db, bucket: &Bucket, place: Place, awaited: &Awaited) -> Resu
 /// As [`arrived`].
 pub async fn delete_superfluous(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
     let due = fetch::<Place>(db, |sql| {
-        sql.push("SELECT tenant_id, order_id, document_id AS id FROM app.due_object_deletions(")
-            .push_bind(limit)
-            .push(")");
+        sql.push("SELECT tenant_id, document_id AS id FROM app.due_object_deletions(").push_bind(limit).push(")");
     })
     .await?;
     for place in &due {
@@ -212,27 +204,21 @@ async fn fetch<T: for<'r> FromRow<'r, PgRow>>(db: &Db, build: impl Fn(&mut Sql))
 mod tests {
     use super::*;
 
-    const IDS: [&str; 3] = [
-        "01978f00-0000-7000-8000-0000000000a1",
-        "01978f00-0000-7000-8000-0000000000b1",
-        "01978f00-0000-7000-8000-0000000000c1",
-    ];
-
     #[test]
     fn only_a_key_of_ours_names_a_document() {
-        let ours = IDS.join("/");
+        let (tenant, document) = ("01978f00-0000-7000-8000-0000000000a1", "01978f00-0000-7000-8000-0000000000c1");
+        let ours = format!("{tenant}/{document}");
         assert_eq!(Place::of_key(&ours).map(Place::key), Some(ours.clone()));
-        let [tenant, order, document] = IDS;
         for other in [
             String::new(),
-            format!("{tenant}/{order}"),
+            tenant.to_owned(),
             format!("{ours}/"),
             format!("/{ours}"),
             format!("{ours}/{document}"),
             format!("{tenant}/../{document}"),
             ours.to_uppercase(),
             ours.replace('-', ""),
-            format!("{tenant}%2F{order}%2F{document}"),
+            format!("{tenant}%2F{document}"),
         ] {
             assert_eq!(Place::of_key(&other), None, "{other}");
         }
