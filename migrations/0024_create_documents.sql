@@ -1,5 +1,5 @@
--- Documents of orders. A row for each; its bytes are in the private bucket, at {tenant_id}/{id}, where its owner puts
--- them by a signed URL that holds for exactly these bytes.
+-- Documents of orders. A row for each; its bytes are in the private bucket, at {tenant_id}/{id}, where its owner puts them
+-- by a signed URL that holds for exactly these bytes.
 
 -- A document may be of one vehicle of its order, and of no other order's.
 ALTER TABLE order_vehicles ADD CONSTRAINT order_vehicles_of_order UNIQUE (tenant_id, order_id, id);
@@ -28,9 +28,8 @@ CREATE TABLE documents (
     CONSTRAINT documents_stored_at CHECK ((status = 'stored') = (stored_at IS NOT NULL)),
     CONSTRAINT documents_order_id FOREIGN KEY (tenant_id, order_id) REFERENCES orders (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT documents_vehicle_id FOREIGN KEY (tenant_id, order_id, vehicle_id)
-        REFERENCES order_vehicles (tenant_id, order_id, id)
-        -- A vehicle that is split off takes its documents along.
-        ON UPDATE CASCADE ON DELETE SET NULL (vehicle_id)
+        -- It goes with its vehicle to another order, and stays with the order when the vehicle is taken off.
+        REFERENCES order_vehicles (tenant_id, order_id, id) ON UPDATE CASCADE ON DELETE SET NULL (vehicle_id)
 );
 CREATE INDEX documents_order ON documents (tenant_id, order_id, id);
 CREATE INDEX documents_vehicle ON documents (tenant_id, order_id, vehicle_id) WHERE vehicle_id IS NOT NULL;
@@ -77,44 +76,35 @@ GRANT SELECT (tenant_id, id, driver_id, has_pod), UPDATE (has_pod) ON orders TO 
 CREATE FUNCTION app.upload_grace() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN interval '1 hour';
 GRANT EXECUTE ON FUNCTION app.upload_grace() TO carhaul_gate;
 
--- An order says whether its proof of delivery is there. Locked, so that of two PODs of which one comes and one goes at once each
--- sees what the other has done.
-CREATE FUNCTION app.follow_pod(p_tenant uuid, p_order uuid) RETURNS void LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-    PERFORM FROM orders o WHERE (o.tenant_id, o.id) = (p_tenant, p_order) FOR NO KEY UPDATE;
-    UPDATE orders o SET has_pod = NOT o.has_pod
-    WHERE (o.tenant_id, o.id) = (p_tenant, p_order)
-      AND o.has_pod <> EXISTS (
-          SELECT FROM documents d
-          WHERE (d.tenant_id, d.order_id) = (p_tenant, p_order) AND d.kind = 'pod' AND d.status = 'stored');
-END
-$$;
-CALL app.give_to_gate('app.follow_pod(uuid, uuid)');
-GRANT EXECUTE ON FUNCTION app.follow_pod(uuid, uuid) TO carhaul_gate;
-
 -- What follows from a document's change: its object is to go, its order has a POD or none, and who follows the order hears of it.
 CREATE FUNCTION app.follow_document() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     document documents := coalesce(NEW, OLD);
-    now_is text := CASE WHEN TG_OP = 'DELETE' THEN 'deleted' WHEN NEW.order_id <> OLD.order_id THEN 'moved' ELSE NEW.status END;
+    now_is text := CASE TG_OP WHEN 'DELETE' THEN 'deleted' ELSE NEW.status END;
     driver uuid;
 BEGIN
-    IF now_is NOT IN ('stored', 'moved') THEN
+    IF now_is IN ('refused', 'expired', 'deleted') THEN
         INSERT INTO object_deletions (tenant_id, document_id, last_at)
         VALUES (document.tenant_id, document.id, document.upload_expires_at + app.upload_grace())
         ON CONFLICT DO NOTHING;
     END IF;
-    IF document.kind = 'pod' THEN
-        PERFORM app.follow_pod(document.tenant_id, document.order_id);
-        IF now_is = 'moved' THEN
-            PERFORM app.follow_pod(document.tenant_id, OLD.order_id);
-        END IF;
-    END IF;
-    SELECT o.driver_id INTO driver FROM orders o WHERE (o.tenant_id, o.id) = (document.tenant_id, document.order_id);
+    -- Locked, so that of two PODs of which one comes and one goes at once each sees what the other has done.
+    PERFORM FROM orders o
+    WHERE o.tenant_id = document.tenant_id AND o.id IN (OLD.order_id, document.order_id) ORDER BY o.id FOR NO KEY UPDATE;
     IF NOT FOUND OR NOT EXISTS (SELECT FROM tenants t WHERE t.id = document.tenant_id) THEN
         RETURN NULL; -- it is being erased as a whole
     END IF;
+    IF document.kind = 'pod' THEN
+        UPDATE orders o SET has_pod = NOT o.has_pod
+        WHERE o.tenant_id = document.tenant_id AND o.id IN (OLD.order_id, document.order_id)
+          AND o.has_pod <> EXISTS (
+              SELECT FROM documents d
+              WHERE (d.tenant_id, d.order_id) = (o.tenant_id, o.id) AND d.kind = 'pod' AND d.status = 'stored');
+    END IF;
+    IF now_is = OLD.status THEN
+        RETURN NULL; -- it has changed orders, which tell of that themselves
+    END IF;
+    SELECT o.driver_id INTO driver FROM orders o WHERE (o.tenant_id, o.id) = (document.tenant_id, document.order_id);
     INSERT INTO tenant_events (tenant_id, topic, type, subject_id, driver_id, data)
     VALUES (document.tenant_id, 'orders', 'document.' || CASE now_is WHEN 'stored' THEN 'uploaded' ELSE now_is END,
             document.order_id,
@@ -122,7 +112,7 @@ BEGIN
             CASE WHEN document.kind <> 'rate_confirmation' THEN driver END,
             jsonb_strip_nulls(jsonb_build_object(
                 'id', document.order_id, 'document_id', document.id, 'vehicle_id', document.vehicle_id,
-                'kind', document.kind, 'status', CASE TG_OP WHEN 'DELETE' THEN 'deleted' ELSE NEW.status END)));
+                'kind', document.kind)));
     RETURN NULL;
 END
 $$;

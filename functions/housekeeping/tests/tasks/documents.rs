@@ -229,8 +229,9 @@ async fn what_is_forged_or_unknown_changes_nothing_of_anybodys() {
     let (pod, theirs) = (scene.announce(&order, "pod", "0").await, scene.store(&rival, "pod").await);
     let stranger = Uuid::now_v7();
     let forged = [
-        // Another carrier's name before this document, no such document.
+        // Another carrier's name before this document, and this one's before theirs; no such document.
         format!("{}/{}", rival.tenant, pod.id),
+        format!("{}/{}", order.tenant, theirs.id),
         format!("{}/{stranger}", order.tenant),
         format!("{stranger}/{stranger}"),
     ];
@@ -352,6 +353,38 @@ async fn the_file_of_a_deleted_document_goes_and_stays_gone() {
     assert_eq!(scene.tidy().await.deleted, 1);
     assert_eq!(scene.files.keys(), [theirs.key.as_str()]);
     assert_eq!(scene.count("object_deletions").await, 0);
+    scene.leave().await;
+}
+
+#[tokio::test]
+async fn a_vehicle_that_goes_to_another_order_takes_its_documents_along() {
+    let scene = Scene::set().await;
+    let order = scene.order().await;
+    let (tenant, other) = (order.tenant, Order { tenant: order.tenant, id: Uuid::now_v7() });
+    scene
+        .database
+        .run(&format!(
+            "INSERT INTO orders (tenant_id, id, customer_id, number, transport_type, currency, vehicle_count, \
+                 pickup_city, pickup_state, pickup_time_zone, pickup_from, pickup_to, \
+                 delivery_city, delivery_state, delivery_time_zone, delivery_from, delivery_to) \
+             SELECT tenant_id, '{}', customer_id, 2, 'open', 'USD', 0, 'Lexington', 'KY', 'UTC', now(), now(), \
+                 'Dover', 'DE', 'UTC', now(), now() FROM orders WHERE id = '{}'; \
+             INSERT INTO order_vehicles (tenant_id, id, order_id, position) VALUES ('{tenant}', '{tenant}', '{}', 1)",
+            other.id, order.id, order.id
+        ))
+        .await;
+    let (pod, bol) = (scene.store(&order, "pod").await, scene.store(&order, "bol").await);
+    scene.database.run(&format!("UPDATE documents SET vehicle_id = '{tenant}' WHERE id = '{}'", pod.id)).await;
+    scene.database.run(&format!("UPDATE order_vehicles SET order_id = '{}' WHERE id = '{tenant}'", other.id)).await;
+    assert_eq!((scene.has_pod(&order).await, scene.has_pod(&other).await), (json!(false), json!(true)));
+    let of = async |document: &Announced| {
+        scene.database.one(&format!("SELECT to_jsonb(order_id) FROM documents WHERE id = '{}'", document.id)).await
+    };
+    assert_eq!((of(&pod).await, of(&bol).await), (json!(other.id), json!(order.id)));
+    // Its file is where it was, and was not told of once more.
+    assert_eq!(scene.tidy().await, Tidied { complete: true, ..Tidied::default() });
+    assert_eq!(scene.files.keys().len(), 2);
+    assert_eq!(scene.count("tenant_events WHERE type = 'document.uploaded'").await, 2);
     scene.leave().await;
 }
 

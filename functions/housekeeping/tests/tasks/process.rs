@@ -86,7 +86,7 @@ async fn it_hears_from_s3_and_looks_by_itself() {
     let (secrets, queue) = (Aws::start().await, QueueServer::start().await);
     let (files, database) = (BucketServer::start().await, OwnDatabase::create().await);
     let mut function = instance(&secrets, &queue, &database, &files, None).await;
-    let unknown = format!("{0}/{0}/{0}", Uuid::now_v7());
+    let unknown = format!("{0}/{0}", Uuid::now_v7());
     files.put(&unknown, "image/png", b"an image");
     let body = json!({"Records": [{"s3": {"object": {"key": unknown}}}]}).to_string();
     let event = json!({"Records": [{"messageId": "1", "body": body}, {"messageId": "2", "body": "junk"}]});

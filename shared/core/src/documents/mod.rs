@@ -160,8 +160,8 @@ pub struct Download {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Where the file of a document is in the bucket. It begins with the carrier, so that all of a carrier's can be found.
-/// Not the order, which a document leaves when its vehicle does.
+/// Where the file of a document is in the bucket. It begins with the carrier, so that all of a carrier's can be found, and
+/// knows no order: a vehicle that goes to another one takes its documents along.
 pub fn key(tenant: TenantId, id: DocumentId) -> String {
     format!("{tenant}/{id}")
 }

@@ -204,13 +204,11 @@ async fn fetch<T: for<'r> FromRow<'r, PgRow>>(db: &Db, build: impl Fn(&mut Sql))
 mod tests {
     use super::*;
 
-    const IDS: [&str; 2] = ["01978f00-0000-7000-8000-0000000000a1", "01978f00-0000-7000-8000-0000000000c1"];
-
     #[test]
     fn only_a_key_of_ours_names_a_document() {
-        let ours = IDS.join("/");
+        let (tenant, document) = ("01978f00-0000-7000-8000-0000000000a1", "01978f00-0000-7000-8000-0000000000c1");
+        let ours = format!("{tenant}/{document}");
         assert_eq!(Place::of_key(&ours).map(Place::key), Some(ours.clone()));
-        let [tenant, document] = IDS;
         for other in [
             String::new(),
             tenant.to_owned(),
