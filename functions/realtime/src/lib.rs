@@ -2,9 +2,6 @@
 //!
 //! Nothing is answered to the gateway but a status: what a client is to read is posted to its connection.
 
-// Futures of futures of futures: their layout is computed in one go.
-#![recursion_limit = "256"]
-
 mod event;
 mod message;
 

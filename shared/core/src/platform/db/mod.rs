@@ -197,7 +197,8 @@ impl Db {
     /// # Errors
     /// What the database refuses; [`Error::Unavailable`].
     pub async fn fetch(&self, build: impl Fn(&mut Sql)) -> Result<Vec<PgRow>> {
-        self.fetch_into(build).await
+        // Boxed, or the futures that wait for it nest deeper than the compiler follows.
+        Box::pin(self.fetch_into(build)).await
     }
 
     /// Like [`Db::fetch`]; each row is read as soon as it has come, while others are on their way.
