@@ -91,7 +91,7 @@ async fn what_could_not_be_queued_is_accepted_all_the_same_and_queued_by_houseke
     stage.aws.refuse_messages(false);
     let housekeeping = role("carhaul_housekeeping").await;
     let id = ExecutionId(execution["id"].as_str().and_then(|id| id.parse().ok()).expect("an id is a UUID"));
-    let overdue = async || stuck::overdue(&housekeeping, 10_000).await.expect("the database is up");
+    let overdue = async || stuck::overdue(&housekeeping, 10_000, 50).await.expect("the database is up");
     assert!(!overdue().await.contains(&Job::Run { execution_id: id }), "its message may be on the way");
     run(format!("UPDATE executions SET due_at = now() - interval '3 minutes' WHERE id = '{id}'")).await;
     assert!(overdue().await.contains(&Job::Run { execution_id: id }));
