@@ -6,6 +6,7 @@ pub mod body;
 pub mod conditional;
 pub mod cors;
 pub mod envelope;
+pub mod lambda;
 pub mod nudge;
 pub mod problem;
 pub mod query;
