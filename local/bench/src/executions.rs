@@ -146,7 +146,7 @@ async fn ask(caller: &mut Function, skill: &str, count: usize) -> Outcome<Vec<Va
 async fn use_permit(worker: &mut LambdaRuntime, id: &Value) -> Outcome<()> {
     let body = json!({"kind": "run", "execution_id": id}).to_string();
     let event = json!({"Records": [{"messageId": "1", "receiptHandle": "1", "body": body}]});
-    let answer = worker.invoke(&event).await.map_err(|e| format!("{e:?}"))?.result?;
+    let answer = worker.invoke(&event).await.map_err(|e| format!("{e:?}"))?.result.map_err(|e| e.to_string())?;
     if answer["batchItemFailures"] != json!([]) {
         return Err(format!("the permit was not used: {answer}").into());
     }
