@@ -60,6 +60,7 @@ async fn update(
 #[into_params(parameter_in = Query)]
 struct UsageQuery {
     /// Of which month `ai` tells; the present one, if it is left out.
+    #[param(value_type = Option<String>, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
     month: Option<Month>,
 }
 

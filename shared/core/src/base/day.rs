@@ -67,15 +67,6 @@ impl<'de> Deserialize<'de> for Month {
     }
 }
 
-impl ComposeSchema for Month {
-    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
-        let pattern = Some("^[0-9]{4}-(0[1-9]|1[0-2])$");
-        ObjectBuilder::new().schema_type(Type::String).pattern(pattern).examples(["2026-11"]).into()
-    }
-}
-
-impl ToSchema for Month {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
