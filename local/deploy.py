@@ -82,6 +82,7 @@ def deploy(stack, template, digest, values):
     fingerprint = hashlib.sha256(f"{digest}{json.dumps(values, sort_keys=True)}".encode()).hexdigest()
     if _deployed_fingerprint(stack) == fingerprint:
         note("Nothing has changed since the last deployment")
+        _count_pollers(stack)
         return False
     run_logged(
         [
@@ -91,7 +92,17 @@ def deploy(stack, template, digest, values):
         ],
         stack.logs / "deploy.log", "sam deploy", progress=_progress, cwd=ROOT, env=ministack.client_environment(stack),
     )
+    _count_pollers(stack)
     return True
+
+
+def _count_pollers(stack):
+    """MiniStack keeps a number that a parameter gives as text, which its poller cannot compare: it would poll nothing."""
+    client = ministack.client(stack, "lambda")
+    for source in client.list_event_source_mappings()["EventSourceMappings"]:
+        most = source.get("ScalingConfig", {}).get("MaximumConcurrency")
+        if isinstance(most, str):
+            client.update_event_source_mapping(UUID=source["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})
 
 
 def migrate(stack):

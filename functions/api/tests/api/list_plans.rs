@@ -151,6 +151,7 @@ impl Walk {
             "pickup_city" | "delivery_city" => all(&["city%207"]),
             "pickup_zip" | "delivery_zip" => all(&["00007"]),
             "number" => all(&["77"]),
+            "payment_term" => all(&["days_30", "days_21"]),
             "skill" => all(&["audit_billing", "extract_order"]),
             "expiring_before" => all(&["2020-06-01", "2020-01-01", "2099-12-31"]),
             "batch" => vec![
