@@ -100,9 +100,10 @@ def _count_pollers(stack):
     """MiniStack keeps a number that a parameter gives as text, which its poller cannot compare: it would poll nothing."""
     client = ministack.client(stack, "lambda")
     for source in client.list_event_source_mappings()["EventSourceMappings"]:
-        most = source.get("ScalingConfig", {}).get("MaximumConcurrency")
-        if isinstance(most, str):
-            client.update_event_source_mapping(UUID=source["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})
+        scaling = source.get("ScalingConfig")
+        if scaling:
+            # Read as a number whichever it is.
+            client.update_event_source_mapping(UUID=source["UUID"], ScalingConfig=scaling)
 
 
 def migrate(stack):
