@@ -110,7 +110,7 @@ def skill_with_key(owner, base_url, url, key):
     assert kept.status_code == 201, kept.text
     text = {"type": "string"}
     skill = owner.post(base_url + "/v1/skills", json={
-        "name": "Words", "instructions": "Sum up {{input.text}}", "provider": "openai_compatible", "model": "model-of-the-test",
+        "name": f"Words {key[-8:]}", "instructions": "Sum up {{input.text}}", "provider": "openai_compatible", "model": "model-of-the-test",
         "input_schema": {"type": "object", "required": ["text"], "properties": {"text": text}},
         "output_schema": {
             "type": "object", "required": ["answer"], "additionalProperties": False, "properties": {"answer": text},

@@ -208,10 +208,8 @@ def test_what_s3_did_not_tell_of_is_found_by_housekeeping(stack, owner, order, d
     document = announce(owner, order)
     assert put(document).status_code == 200
     assert status(owner, document) == "stored"
-    with database.cursor() as cursor:
-        cursor.execute("UPDATE documents SET status = 'pending', stored_at = NULL, created_at = now() - interval '6 minutes' "
-                       "WHERE id = %s", [document["id"]])
-    database.commit()
+    database.execute("UPDATE documents SET status = 'pending', stored_at = NULL, created_at = now() - interval '6 minutes' "
+                     "WHERE id = %s", [document["id"]])
     assert owner.get(f"/v1/orders/{order}").json()["has_pod"] is False
     assert housekeeping(stack)["stored"] > 0
     assert status(owner, document) == "stored"
