@@ -39,6 +39,7 @@ impl<'a> Others<'a> {
             ("OIDC_AUDIENCE", AUDIENCE),
             ("AI_QUEUE_URL", &ai),
             ("AI_DEAD_LETTER_QUEUE_URL", &dead_letters),
+            ("DOCUMENTS_URL", "http://127.0.0.1:9/documents"),
             ("REALTIME_URL", "ws://127.0.0.1/live"),
             ("REALTIME_QUEUE_URL", &realtime),
             ("AWS_ENDPOINT_URL", aws),
