@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use self::kind::{ContentType, DocumentKind, DocumentStatus};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
-use crate::base::page::{self, Limit, Page};
+use crate::base::page::{Limit, Page};
 use crate::base::strings::parsed_string;
 use crate::base::text::Text;
 use crate::base::whole::Whole;
@@ -27,7 +27,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::orders::{OrderId, VehicleId};
 use crate::platform::bucket::{Bucket, Content};
-use crate::platform::db::{Assignments, Db, Resource, Sql, Tx};
+use crate::platform::db::{self, Assignments, Db, Resource, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
 crate::id!(DocumentId);
@@ -90,6 +90,20 @@ impl Resource for Document {
         t.sha256, t.upload_expires_at, t.stored_at, t.created_by, t.created_at";
     const READ: Action = Action::DocumentsRead;
     const WRITE: Action = Action::DocumentsWrite;
+
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+}
+
+impl db::Part for Document {
+    const TABLE: &'static str = <Self as Resource>::TABLE;
+    const COLUMNS: &'static str = <Self as Resource>::COLUMNS;
+    const OF: &'static str = "order_id";
+    const OF_TABLE: &'static str = "orders";
+    const OF_NAME: &'static str = "order";
+    const READ: Action = <Self as Resource>::READ;
+    const NEWEST_FIRST: bool = true;
 
     fn id(&self) -> Uuid {
         self.id.0
@@ -169,7 +183,7 @@ pub fn key(tenant: TenantId, id: DocumentId) -> String {
 /// The documents of an order, newest first.
 ///
 /// # Errors
-/// [`Error::NotFound`] of the order; those of [`Db::read`].
+/// Those of [`db::parts`].
 pub async fn list(
     db: &Db,
     actor: &Actor,
@@ -177,21 +191,7 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<Document>> {
-    let after: Option<Uuid> = page::decode(cursor)?;
-    let select = |sql: &mut Sql| {
-        sql.push(format_args!("SELECT {} FROM documents t WHERE t.tenant_id = e.tenant_id", Document::COLUMNS));
-        sql.push(" AND t.order_id = ").push_bind(order);
-        if let Some(after) = after {
-            sql.push(" AND t.id < ").push_bind(after);
-        }
-        sql.push(" ORDER BY t.id DESC LIMIT ").push(limit.fetch());
-    };
-    let exists = |sql: &mut Sql| {
-        sql.push("SELECT EXISTS (SELECT FROM orders o WHERE o.tenant_id = e.tenant_id AND o.id = ");
-        sql.push_bind(order).push(") AS aside");
-    };
-    let (_, rows, exists) = db.read_with(actor, Document::READ, select, exists).await?;
-    if exists { Ok(Page::from_rows(rows, limit, Document::id)) } else { Err(Error::NotFound("order")) }
+    db::parts(db, actor, order.0, cursor, limit).await
 }
 
 pub async fn get(db: &Db, actor: &Actor, id: DocumentId) -> Result<Document> {

@@ -326,10 +326,10 @@ pub struct HistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
-impl db::History for HistoryEntry {
+impl db::Part for HistoryEntry {
     const TABLE: &'static str = "status_history";
-    const COLUMNS: &'static str = "h.id, h.vehicle_id, h.event, h.from_status, h.to_status, h.at, h.recorded_at, h.actor_id, \
-        h.reason, h.cancel_reason_id";
+    const COLUMNS: &'static str = "t.id, t.vehicle_id, t.event, t.from_status, t.to_status, t.at, t.recorded_at, t.actor_id, \
+        t.reason, t.cancel_reason_id";
     const OF: &'static str = "order_id";
     const OF_TABLE: &'static str = "orders";
     const OF_NAME: &'static str = "order";
@@ -343,7 +343,7 @@ impl db::History for HistoryEntry {
 /// Reads a page of the moves of an order, oldest first.
 ///
 /// # Errors
-/// Those of [`db::history`].
+/// Those of [`db::parts`].
 pub async fn history(
     db: &Db,
     actor: &Actor,
@@ -351,5 +351,5 @@ pub async fn history(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<HistoryEntry>> {
-    db::history(db, actor, id.0, cursor, limit).await
+    db::parts(db, actor, id.0, cursor, limit).await
 }

@@ -318,10 +318,10 @@ pub struct TripHistoryEntry {
     pub cancel_reason_id: Option<CancelReasonId>,
 }
 
-impl db::History for TripHistoryEntry {
+impl db::Part for TripHistoryEntry {
     const TABLE: &'static str = "trip_history";
-    const COLUMNS: &'static str = "h.id, h.event, h.stop_id, h.changes, h.from_status, h.to_status, h.at, h.recorded_at, \
-        h.actor_id, h.reason, h.cancel_reason_id";
+    const COLUMNS: &'static str = "t.id, t.event, t.stop_id, t.changes, t.from_status, t.to_status, t.at, t.recorded_at, \
+        t.actor_id, t.reason, t.cancel_reason_id";
     const OF: &'static str = "trip_id";
     const OF_TABLE: &'static str = "trips";
     const OF_NAME: &'static str = "trip";
@@ -335,7 +335,7 @@ impl db::History for TripHistoryEntry {
 /// Reads a page of the moves of a trip, oldest first.
 ///
 /// # Errors
-/// Those of [`db::history`].
+/// Those of [`db::parts`].
 pub async fn history(
     db: &Db,
     actor: &Actor,
@@ -343,5 +343,5 @@ pub async fn history(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<TripHistoryEntry>> {
-    db::history(db, actor, id.0, cursor, limit).await
+    db::parts(db, actor, id.0, cursor, limit).await
 }
