@@ -18,6 +18,7 @@ from local.settings import HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV, remember
 SAMCONFIG = ROOT / "samconfig.toml"
 # A tag on the deployed stack says what it was made of: it is lost exactly when the deployment is.
 FINGERPRINT = "bundle"
+ADMIN_SECRET = f"{STACK_NAME}/database-administrator"
 EVENT = re.compile(r"^(CREATE|UPDATE|DELETE)_\w+\s+(AWS::\S+)\s+(\S+)")
 
 
@@ -30,8 +31,7 @@ def parameters(stack, chosen):
         "DatabasePort": stack.ports["pooler"],
         "DatabaseDirectPort": stack.ports["postgres"],
         "DatabaseName": stack.database,
-        "DatabaseAdminUser": postgres.ADMIN,
-        "DatabaseAdminPassword": postgres.password(stack),
+        "DatabaseAdminSecret": _admin_secret(stack),
         "CognitoEndpoint": stack.endpoint,
         "StripeApiBase": stripe.url(stack),
         "RealtimeUrl": stack.realtime_url,
@@ -41,6 +41,16 @@ def parameters(stack, chosen):
     # Defaults are said, too: CloudFormation keeps the previous value of a parameter that is left out.
     ours = {name: str(value) for name, value in ours.items()}
     return bundle.parameters() | _pairs(configured) | ours | chosen
+
+
+def _admin_secret(stack):
+    """The ARN of the secret of the database's administrator, as RDS makes one where it makes the database."""
+    client = ministack.client(stack, "secretsmanager")
+    content = json.dumps({"username": postgres.ADMIN, "password": postgres.password(stack)})
+    try:
+        return client.create_secret(Name=ADMIN_SECRET, SecretString=content)["ARN"]
+    except client.exceptions.ResourceExistsException:
+        return client.put_secret_value(SecretId=ADMIN_SECRET, SecretString=content)["ARN"]
 
 
 def chosen(stack, overrides):
@@ -68,8 +78,6 @@ def remember(stack, chosen):
     file = _chosen_file(stack)
     file.unlink(missing_ok=True)
     if chosen:
-        # There may be a password among them.
-        file.touch(mode=0o600)
         file.write_text(json.dumps(chosen))
 
 

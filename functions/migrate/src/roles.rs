@@ -10,6 +10,9 @@ use crate::error::MigrateError;
 /// Owns the functions that cross tenants (see migrations/README.md); nobody logs in as it.
 const GATE: &str = "carhaul_gate";
 
+/// RDS Proxy's own, made by RDS when the database is registered with the proxy.
+const PROXY: &str = "rdsproxyadmin";
+
 /// Roles belong to the whole server, hence a lock that is the same for each of its databases: two runs that alter one
 /// role fail otherwise ("tuple concurrently updated").
 const LOCK: i64 = 0x0063_6172_6861_756c;
@@ -108,6 +111,10 @@ async fn prepare_database(
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&mut database).await?;
     let (name, owner) = (quoted(&name), &owner.username);
     run(&mut database, format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC")).await?;
+    // RDS Proxy watches the database as a role of its own, once it has one.
+    if exists(&mut database, PROXY).await? {
+        run(&mut database, format!("GRANT CONNECT ON DATABASE {name} TO {PROXY}")).await?;
+    }
     run(&mut database, format!("GRANT CONNECT, CREATE ON DATABASE {name} TO {owner}")).await?;
     run(&mut database, format!("ALTER SCHEMA public OWNER TO {owner}")).await?;
     run(&mut database, format!("ALTER ROLE {owner} SET lock_timeout = '5s'")).await?;

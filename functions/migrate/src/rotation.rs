@@ -70,9 +70,8 @@ impl Rotation<'_> {
         if self.text(PENDING).await?.is_some() {
             return Ok(());
         }
-        let current = self.text(CURRENT).await?.ok_or_else(|| refused("the secret has no current version"))?;
         let mut content: Map<String, Value> =
-            serde_json::from_str(&current).map_err(|_| refused("the secret is not a JSON object"))?;
+            serde_json::from_str(&self.current().await?).map_err(|_| refused("the secret is not a JSON object"))?;
         content.insert("password".to_owned(), Value::String(new_password()?));
         let put = self.secrets.put_secret_value().secret_id(&self.request.secret_id);
         let put = put.client_request_token(&self.request.client_request_token).version_stages(PENDING);
@@ -88,20 +87,24 @@ impl Rotation<'_> {
         Ok(())
     }
 
-    /// Secrets Manager also calls this step when rotation is switched on, before the first migration has made the roles;
-    /// then there is nothing to test.
+    /// Secrets Manager also calls this step when rotation is switched on: with a pending version that may have no content,
+    /// when the current one is tested, and before the first migration has made the roles, when there is nothing to test.
     async fn test_secret(&self) -> Result<(), MigrateError> {
-        let login = self.pending().await?;
+        let login = match self.text(PENDING).await? {
+            Some(text) => self.credentials(&text)?,
+            None => self.credentials(&self.current().await?)?,
+        };
         if roles::can_log_in(self.admin, &login).await? {
             return Ok(());
         }
         let mut server = self.admin.connect().await?;
         let exists = roles::exists(&mut server, &login.username).await?;
         server.close().await?;
-        if exists { Err(refused("the database refuses the new password")) } else { Ok(()) }
+        if exists { Err(refused("the database refuses the password")) } else { Ok(()) }
     }
 
     async fn finish_secret(&self, secret: &DescribeSecretOutput) -> Result<(), MigrateError> {
+        self.pending().await?;
         let is_current = |stages: &[String]| stages.iter().any(|stage| stage == CURRENT);
         let mut versions = secret.version_ids_to_stages().into_iter().flatten();
         let current = versions.find(|(_, stages)| is_current(stages)).map(|(version, _)| version.clone());
@@ -118,7 +121,15 @@ impl Rotation<'_> {
 
     async fn pending(&self) -> Result<Credentials, MigrateError> {
         let text = self.text(PENDING).await?.ok_or_else(|| refused("the secret has no pending version"))?;
-        Ok(Credentials::parse(&self.request.secret_id, &text)?)
+        self.credentials(&text)
+    }
+
+    async fn current(&self) -> Result<String, MigrateError> {
+        self.text(CURRENT).await?.ok_or_else(|| refused("the secret has no current version"))
+    }
+
+    fn credentials(&self, text: &str) -> Result<Credentials, MigrateError> {
+        Ok(Credentials::parse(&self.request.secret_id, text)?)
     }
 
     /// The secret's text at a stage, if it has one there; the pending one is that of this rotation.

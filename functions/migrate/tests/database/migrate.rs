@@ -60,6 +60,20 @@ async fn an_administrator_who_is_no_superuser_is_enough() {
     execute(&mut server, format!("DROP ROLE {}", admin.username)).await;
 }
 
+/// Its role has connected by what everybody may, which `migrate` takes away.
+#[tokio::test]
+async fn the_proxy_can_still_watch_the_database() {
+    let setup = Setup::new().await;
+    let mut server = superuser().await.connect().await.unwrap();
+    // It stays: each database of the server grants it something by now.
+    let create = "DO $$ BEGIN CREATE ROLE rdsproxyadmin; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$";
+    execute(&mut server, create.to_owned()).await;
+    setup.migrate().await.unwrap();
+    let may = sqlx::query_scalar("SELECT has_database_privilege('rdsproxyadmin', $1, 'CONNECT')");
+    assert!(may.bind(setup.database.get_database()).fetch_one(&mut server).await.unwrap());
+    setup.clean_up().await;
+}
+
 #[tokio::test]
 async fn a_role_has_its_settings_and_a_changed_password_counts_from_the_next_run() {
     let first = spare_role();

@@ -132,7 +132,7 @@ async fn a_password_that_the_database_does_not_know_is_not_made_current() {
     let vault = Vault::about_to_rotate(&old);
     rotate(&vault, database, Step::CreateSecret).await.unwrap();
     let error = rotate(&vault, database, Step::TestSecret).await.unwrap_err();
-    assert!(error.to_string().contains("refuses the new password"), "{error}");
+    assert!(error.to_string().contains("refuses the password"), "{error}");
     assert_eq!(vault.credentials("AWSCURRENT"), old);
     log_in(database, &old).await.unwrap();
     setup.clean_up().await;
@@ -143,6 +143,28 @@ async fn switching_rotation_on_before_the_first_migration_is_no_failure() {
     let vault = Vault::about_to_rotate(&spare_role());
     rotate(&vault, &superuser().await, Step::CreateSecret).await.unwrap();
     rotate(&vault, &superuser().await, Step::TestSecret).await.unwrap();
+}
+
+#[tokio::test]
+async fn switching_rotation_on_tests_the_current_password_while_the_pending_one_has_no_content() {
+    let old = spare_role();
+    let vault = Vault::about_to_rotate(&old);
+    rotate(&vault, &superuser().await, Step::TestSecret).await.unwrap();
+    let setup = Setup::with(&old).await;
+    setup.migrate().await.unwrap();
+    rotate(&vault, &setup.database, Step::TestSecret).await.unwrap();
+    let wrong = Vault::about_to_rotate(&Credentials::new(&old.username, "another"));
+    assert!(rotate(&wrong, &setup.database, Step::TestSecret).await.is_err());
+    setup.clean_up().await;
+}
+
+#[tokio::test]
+async fn a_version_without_content_is_not_made_current() {
+    let old = spare_role();
+    let vault = Vault::about_to_rotate(&old);
+    let error = rotate(&vault, &superuser().await, Step::FinishSecret).await.unwrap_err();
+    assert!(error.to_string().contains("no pending version"), "{error}");
+    assert_eq!(vault.credentials("AWSCURRENT"), old);
 }
 
 #[tokio::test]
