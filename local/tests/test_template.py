@@ -86,10 +86,21 @@ def test_one_function_signs_for_documents_another_deletes_them_and_nobody_else_r
     }
 
 
+def test_the_proxy_reaches_the_database():
+    """What no linter knows: CloudFormation gives Aurora MySQL's port, and RDS Proxy assumes no role with a global condition key."""
+    port = RESOURCES["DatabaseCluster"]["Properties"]["Port"]
+    assert port == 5432
+    reached = [rule for group in of_type("AWS::EC2::SecurityGroup")
+               for rule in RESOURCES[group]["Properties"].get("SecurityGroupIngress", []) if "SourceSecurityGroupId" in rule]
+    assert len(reached) == 3 and {rule["FromPort"] for rule in reached} == {rule["ToPort"] for rule in reached} == {port}
+    [trust] = RESOURCES["ProxyRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert "Condition" not in trust
+
+
 def test_the_bucket_of_documents_is_private_and_outlives_the_stack():
     bucket = RESOURCES["DocumentsBucket"]
     properties = bucket["Properties"]
-    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     assert "BucketEncryption" in properties and "VersioningConfiguration" not in properties
