@@ -69,8 +69,9 @@ async fn the_proxy_can_still_watch_the_database() {
     let create = "DO $$ BEGIN CREATE ROLE rdsproxyadmin; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$";
     execute(&mut server, create.to_owned()).await;
     setup.migrate().await.unwrap();
-    let may = sqlx::query_scalar("SELECT has_database_privilege('rdsproxyadmin', $1, 'CONNECT')");
-    assert!(may.bind(setup.database.get_database()).fetch_one(&mut server).await.unwrap());
+    let query = sqlx::query_scalar("SELECT has_database_privilege('rdsproxyadmin', $1, 'CONNECT')");
+    let may: bool = query.bind(setup.database.get_database()).fetch_one(&mut server).await.unwrap();
+    assert!(may);
     setup.clean_up().await;
 }
 
