@@ -41,31 +41,34 @@ def assemble(stack):
     folder = stack.state / "bundle"
     folder.mkdir(exist_ok=True)
     binaries = target_directory() / "debug"
-    template = yaml_parse(TEMPLATE.read_text())
+    built = template()
     digest = hashlib.sha256(TEMPLATE.read_bytes())
     for function, binary in sorted(functions().items()):
         home = folder / function
         home.mkdir(exist_ok=True)
         _copy(binaries / binary, home / "bootstrap")
-        with (home / "bootstrap").open("rb") as built:
-            digest.update(hashlib.file_digest(built, "sha256").digest())
-        template["Resources"][function]["Properties"]["CodeUri"] = function
+        with (home / "bootstrap").open("rb") as binary_file:
+            digest.update(hashlib.file_digest(binary_file, "sha256").digest())
+        built["Resources"][function]["Properties"]["CodeUri"] = function
     built_template = folder / "template.yaml"
-    built_template.write_text(yaml_dump(template))
+    built_template.write_text(yaml_dump(built))
     return built_template, digest.hexdigest()
+
+
+def template():
+    return yaml_parse(TEMPLATE.read_text())
 
 
 def parameters():
     """The template's parameters with their defaults."""
-    return {name: str(value.get("Default", "")) for name, value in yaml_parse(TEMPLATE.read_text())["Parameters"].items()}
+    return {name: str(value.get("Default", "")) for name, value in template()["Parameters"].items()}
 
 
 def functions():
     """The functions in the template, each with the binary that its build names."""
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
     return {
         name: resource["Metadata"]["BuildProperties"]["Binary"]
-        for name, resource in resources.items()
+        for name, resource in template()["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
 

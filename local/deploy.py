@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local import bundle, ministack, postgres, stripe
 from local.console import Problem, note, run_logged
-from local.settings import HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV, remembered
+from local.settings import API_ID, HOST, REALTIME_PATH, ROOT, STACK_NAME, VENV, remembered
 
 SAMCONFIG = ROOT / "samconfig.toml"
 # A tag on the deployed stack says what it was made of: it is lost exactly when the deployment is.
@@ -90,7 +90,7 @@ def deploy(stack, template, digest, values):
     fingerprint = hashlib.sha256(f"{digest}{json.dumps(values, sort_keys=True)}".encode()).hexdigest()
     if _deployed_fingerprint(stack) == fingerprint:
         note("Nothing has changed since the last deployment")
-        _count_pollers(stack)
+        _say_again(stack, values)
         return False
     run_logged(
         [
@@ -100,18 +100,22 @@ def deploy(stack, template, digest, values):
         ],
         stack.logs / "deploy.log", "sam deploy", progress=_progress, cwd=ROOT, env=ministack.client_environment(stack),
     )
-    _count_pollers(stack)
+    _say_again(stack, values)
     return True
 
 
-def _count_pollers(stack):
-    """MiniStack keeps a number that a parameter gives as text, which its poller cannot compare: it would poll nothing."""
-    client = ministack.client(stack, "lambda")
-    for source in client.list_event_source_mappings()["EventSourceMappings"]:
-        scaling = source.get("ScalingConfig")
-        if scaling:
-            # Read as a number whichever it is.
-            client.update_event_source_mapping(UUID=source["UUID"], ScalingConfig=scaling)
+def _say_again(stack, values):
+    """What MiniStack keeps as the template writes it, and reads only as its own API does."""
+    functions = ministack.client(stack, "lambda")
+    for source in functions.list_event_source_mappings()["EventSourceMappings"]:
+        # A number that a parameter gives is a text to its poller, which would poll nothing.
+        if scaling := source.get("ScalingConfig"):
+            functions.update_event_source_mapping(UUID=source["UUID"], ScalingConfig=scaling)
+    # Its names begin with capitals in a template: no origin would be found in it.
+    if values["CorsOrigins"]:
+        _, cors, _ = bundle.template()["Resources"]["HttpApi"]["Properties"]["CorsConfiguration"]["Fn::If"]
+        allowed = cors | {"AllowOrigins": values["CorsOrigins"].split(",")}
+        ministack.client(stack, "apigatewayv2").update_api(ApiId=API_ID, CorsConfiguration=allowed)
 
 
 def migrate(stack):

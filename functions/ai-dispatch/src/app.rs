@@ -12,7 +12,7 @@ use carhaul_core::platform::config::AiDispatchConfig;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::telemetry;
-use carhaul_http::{cors, envelope, nudge, problem};
+use carhaul_http::{envelope, nudge, problem};
 
 use crate::routes;
 
@@ -64,13 +64,12 @@ impl App {
 }
 
 /// The whole service.
-pub fn service(app: App, cors_origins: &[String]) -> Router {
+pub fn service(app: App) -> Router {
     routes::all()
         .into_router()
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::no_method)
         .layer(middleware::from_fn_with_state((app.db.clone(), app.nudges.0.clone()), nudge::after))
         .layer(middleware::from_fn_with_state(app.db.clone(), envelope::wrap))
-        .layer(cors::layer(cors_origins))
         .with_state(app)
 }

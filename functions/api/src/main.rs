@@ -10,5 +10,5 @@ use carhaul_http::lambda;
 async fn main() -> Result<(), lambda_http::Error> {
     let config = ApiConfig::from_env()?;
     telemetry::init(&config.function.log_level);
-    lambda::serve(app::service(App::from_config(&config, Clock::system()), &config.cors_origins)).await
+    lambda::serve(app::service(App::from_config(&config, Clock::system()))).await
 }

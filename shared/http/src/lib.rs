@@ -1,10 +1,9 @@
-//! What the HTTP functions share: who calls, problem+json, bodies and queries, ETags, idempotency, CORS, the access log.
+//! What the HTTP functions share: who calls, problem+json, bodies and queries, ETags, idempotency, the access log.
 
 pub mod actor;
 pub mod answer;
 pub mod body;
 pub mod conditional;
-pub mod cors;
 pub mod envelope;
 pub mod lambda;
 pub mod nudge;

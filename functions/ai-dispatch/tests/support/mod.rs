@@ -41,5 +41,5 @@ pub fn instance(db: Db, aws: &Aws) -> Router {
         clock,
         environment: "local",
     };
-    service(app, &[])
+    service(app)
 }

@@ -7,7 +7,6 @@ mod bad_days;
 mod billing;
 mod contract;
 mod conventions;
-mod cors;
 mod credentials;
 mod customers;
 mod documents;

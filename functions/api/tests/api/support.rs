@@ -86,9 +86,8 @@ impl Instance {
         };
         let db = Db::with_options(options);
         let app = App { db, verifier: verifier.clone(), payments, vault, bucket, clock, realtime };
-        let origins = [ORIGIN.to_owned()];
-        let executions = carhaul_ai_dispatch::app::service(dispatch, &origins);
-        Self { router: app::service(app, &origins), executions, verifier }
+        let executions = carhaul_ai_dispatch::app::service(dispatch);
+        Self { router: app::service(app), executions, verifier }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {

@@ -82,7 +82,7 @@ impl World {
             environment: "local",
         };
         let housekeeping = database.seen_by(ROLE).await;
-        Self { dispatch: service(app, &[]), worker, housekeeping, database, server }
+        Self { dispatch: service(app), worker, housekeeping, database, server }
     }
 
     async fn carrier(&self) -> Carrier {

@@ -114,7 +114,7 @@ pub struct FunctionConfig {
 pub struct ApiConfig {
     pub function: FunctionConfig,
     pub oidc: OidcConfig,
-    /// Origins of browsers that may call; empty for none.
+    /// Origins of browsers that may call, to which the pages of Stripe may return; empty for none.
     pub cors_origins: Vec<String>,
     pub stripe: Option<StripeConfig>,
     pub providers: ProvidersConfig,
@@ -142,7 +142,6 @@ pub struct ProvidersConfig {
 pub struct AiDispatchConfig {
     pub function: FunctionConfig,
     pub oidc: OidcConfig,
-    pub cors_origins: Vec<String>,
     /// Where permits to run executions go.
     pub realtime_queue_url: String,
     pub ai_queue_url: String,
@@ -295,7 +294,6 @@ impl AiDispatchConfig {
         Ok(Self {
             function: FunctionConfig::read(variables)?,
             oidc: OidcConfig::read(variables)?,
-            cors_origins: variables.origins("CORS_ORIGINS")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
         })
