@@ -156,6 +156,7 @@ async fn a_body_that_cannot_be_read_is_refused_wherever_there_is_one() {
         let headers: &[(&str, &str)] = if operation.takes("header", "If-Match") { &[("if-match", "*")] } else { &[] };
         for (status, kind, content_type, body) in [
             (400, "malformed", "application/json", "{"),
+            (422, "invalid", "application/json", "[]"),
             (413, "too_large", "application/json", &large),
             (415, "unsupported_media_type", "text/plain", "{}"),
         ] {

@@ -49,6 +49,18 @@ pub fn illegal(from: OrderStatus, what: &str) -> Error {
     refused("illegal_move", detail, from.next())
 }
 
+/// What is said of the whole order ends with its first pickup.
+fn refuse_under_way(order: &Order, what: &str) -> Result<()> {
+    match order.status {
+        New | Assigned if order.vehicle_counts.picked_up > 0 => {
+            let detail = format!("{what} of which a vehicle is picked up");
+            Err(refused("illegal_move", detail, &[PickedUp]))
+        }
+        New | Assigned => Ok(()),
+        status => Err(illegal(status, what)),
+    }
+}
+
 /// A conflict with what comes next for the order.
 pub fn refused(code: &'static str, detail: impl Into<String>, next: &[OrderStatus]) -> Error {
     let allowed = next.iter().map(|next| next.as_str().to_owned()).collect();
@@ -191,9 +203,7 @@ impl Which {
 /// Assigns, or assigns anew: the driver, truck and trailer are set by the caller.
 pub fn assign(order: &mut Order, moves: &mut Moves) -> Result<()> {
     refuse_on_hold(order)?;
-    if !matches!(order.status, New | Assigned) || order.vehicle_counts.picked_up > 0 {
-        return Err(illegal(order.status, "cannot assign an order"));
-    }
+    refuse_under_way(order, "cannot assign an order")?;
     moves.assigns = true;
     move_all(order, moves, New, Assigned);
     if order.loaded_vehicles().is_empty() {
@@ -204,8 +214,9 @@ pub fn assign(order: &mut Order, moves: &mut Moves) -> Result<()> {
 }
 
 pub fn unassign(order: &mut Order, moves: &mut Moves) -> Result<()> {
-    if order.status != Assigned || order.vehicle_counts.picked_up > 0 {
-        return Err(illegal(order.status, "cannot unassign an order"));
+    refuse_under_way(order, "cannot unassign an order")?;
+    if order.status == New {
+        return Err(illegal(New, "cannot unassign an order"));
     }
     (order.driver_id, order.truck_id, order.trailer_id) = (None, None, None);
     move_all(order, moves, Assigned, New);
@@ -262,6 +273,13 @@ pub fn depart(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> 
 
 /// Records the delivery of vehicles at a time; one that was not reported in transit passes through it.
 pub fn deliver(order: &mut Order, moves: &mut Moves, which: Which, at: DateTime<Utc>) -> Result<()> {
+    let too_early = |vehicle: &Vehicle| {
+        let on_board = matches!(vehicle.status, PickedUp | InTransit) && which.names(vehicle);
+        on_board && vehicle.picked_up_at.is_some_and(|picked_up_at| at < picked_up_at)
+    };
+    if order.loaded_vehicles().iter().any(too_early) {
+        return Err(Error::invalid("/at", "must not be before the pickup"));
+    }
     let moved = advance(order, moves, which, &[PickedUp, InTransit], "cannot deliver", |vehicle, moves| {
         if vehicle.status == PickedUp {
             moves.vehicle(vehicle, InTransit);
@@ -278,10 +296,8 @@ pub fn deliver(order: &mut Order, moves: &mut Moves, which: Which, at: DateTime<
 
 /// Cancels before anything was picked up. The reason is set by the caller.
 pub fn cancel(order: &mut Order, moves: &mut Moves, which: Which) -> Result<()> {
-    if let Which::All = which
-        && (!matches!(order.status, New | Assigned) || order.vehicle_counts.picked_up > 0)
-    {
-        return Err(illegal(order.status, "cannot cancel an order"));
+    if let Which::All = which {
+        refuse_under_way(order, "cannot cancel an order")?;
     }
     // What is cancelled waits for nothing.
     for vehicle in order.loaded_vehicles_mut().iter_mut().filter(|vehicle| which.names(vehicle)) {

@@ -6,18 +6,24 @@ use crate::platform::db::{ENOUGH, Rare, Sql};
 /// More words than this narrow nothing down further.
 const MAX_WORDS: usize = 5;
 
+/// Begins no term: who searches for signs alone finds nothing, and not everything.
+const NO_WORD: &str = "-";
+
 /// A word that a term must start with: lower case, letters and digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(String);
 
 /// The words of a search text; every one must be found.
 pub fn words(q: Option<&str>) -> Vec<Prefix> {
-    q.unwrap_or_default()
+    let q = q.unwrap_or_default();
+    let words = q
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .take(MAX_WORDS)
         .map(|word| Prefix(word.to_lowercase()))
-        .collect()
+        .collect::<Vec<_>>();
+    let nothing_can_be_found = words.is_empty() && !q.trim().is_empty();
+    if nothing_can_be_found { vec![Prefix(NO_WORD.to_owned())] } else { words }
 }
 
 /// A search text as one prefix, for a column that is searched from its beginning; its values are in lower case.

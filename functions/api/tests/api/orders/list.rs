@@ -148,6 +148,7 @@ async fn every_filter_finds_what_it_should_and_nothing_else() {
         ("q=lot9".into(), &[1]),
         ("q=lakeside%20ref1".into(), &[1]),
         ("q=nothing".into(), &[]),
+        ("q=%23".into(), &[]),
         ("q=2".into(), &[1]),
     ];
     for (query, expected) in cases {

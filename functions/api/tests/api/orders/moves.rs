@@ -89,6 +89,21 @@ async fn illegal_moves_are_refused_with_the_legal_ones() {
 }
 
 #[tokio::test]
+async fn nothing_is_delivered_before_it_was_picked_up() {
+    let app = TestApp::start().await;
+    let owner = app.carrier().await.owner;
+    let order = create_order(&owner).await;
+    let driver = create_driver(&owner, None).await;
+    owner.post(&path(&order, "/assign"), json!({"driver_id": driver})).await.expect(200);
+    owner.post(&path(&order, "/pickup"), json!({"at": "2026-11-20T10:00:00Z"})).await.expect(200);
+    for deliver in ["/deliver".to_owned(), format!("/vehicles/{}/deliver", id(&order["vehicles"][0]))] {
+        let early = owner.post(&path(&order, &deliver), json!({"at": "2026-11-20T09:59:59Z"})).await;
+        assert_eq!(early.invalid_fields(), ["/at"], "{deliver}");
+    }
+    owner.post(&path(&order, "/deliver"), json!({"at": "2026-11-20T10:00:00Z"})).await.expect(200);
+}
+
+#[tokio::test]
 async fn an_order_on_hold_says_what_it_can_become_without_its_release() {
     let app = TestApp::start().await;
     let owner = app.carrier().await.owner;
@@ -150,7 +165,13 @@ async fn a_partial_pickup_shows_in_the_counts_and_the_order_waits_for_the_last_v
     assert_eq!(statuses(&partly), ("assigned".into(), vec!["picked_up".into(), "assigned".into()]));
     assert_eq!(partly["vehicle_counts"], json!({"total": 2, "picked_up": 1, "delivered": 0, "on_hold": 0}));
     owner.post(&vehicle(&first, "pickup"), json!({})).await.refused(409, "conflict");
-    owner.post(&path(&order, "/unassign"), json!({})).await.refused(409, "conflict");
+    let cancellation = json!({"reason_id": cancel_reason(&owner).await});
+    for (action, body) in
+        [("/unassign", json!({})), ("/assign", json!({"driver_id": driver})), ("/cancel", cancellation)]
+    {
+        let problem = owner.post(&path(&order, action), body).await.refused(409, "conflict");
+        assert_eq!(problem["allowed"], json!(["picked_up"]), "{action} is no longer legal, though the order is assigned");
+    }
 
     let all = owner.post(&path(&order, "/pickup"), json!({})).await.expect(200);
     assert_eq!(all["status"], "picked_up");
