@@ -21,6 +21,20 @@ use crate::support::{OwnDatabase, ROLE};
 
 const NOBODY: Uuid = Uuid::nil();
 
+/// Looks at every column of every table, as text.
+const FOUND: &str = "
+    CREATE SCHEMA test;
+    CREATE FUNCTION test.found(wanted text) RETURNS TABLE (name text, n bigint, rows text[]) LANGUAGE plpgsql AS $$
+    BEGIN
+        FOR name IN SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' LOOP
+            EXECUTE format('SELECT count(*), array_agg(t::text ORDER BY t::text) FROM public.%I t '
+                           'WHERE strpos(lower(t::text), lower($1)) > 0', name) INTO n, rows USING wanted;
+            CONTINUE WHEN n = 0;
+            RETURN NEXT;
+        END LOOP;
+    END
+    $$";
+
 pub struct Scene {
     pub database: OwnDatabase,
     pub files: BucketServer,
@@ -52,6 +66,7 @@ impl Scene {
     pub async fn set() -> Self {
         let (database, files, nudges) =
             (OwnDatabase::create().await, BucketServer::start().await, QueueServer::start().await);
+        database.run(FOUND).await;
         let stripe = StripeServer::start().await;
         let patience = Patience {
             overall: std::time::Duration::from_millis(500),
@@ -130,7 +145,7 @@ impl Scene {
                    FOR it IN SELECT t.name, a.attname, a.atttypid = 'jsonb'::regtype AS is_json \
                              FROM (SELECT name FROM app.tables_of_tenants() UNION ALL SELECT 'tenants') t \
                              JOIN pg_attribute a ON a.attrelid = t.name::regclass AND a.attnum > 0 AND NOT a.attisdropped \
-                              AND a.attgenerated = '' AND a.atttypid IN ('text'::regtype, 'jsonb'::regtype) LOOP \
+                              AND a.attgenerated = '' AND a.attname !~ 'time_zone' AND a.atttypid IN ('text'::regtype, 'jsonb'::regtype) LOOP \
                      BEGIN \
                        EXECUTE format('UPDATE %I SET %I = %s WHERE %I = %L', it.name, it.attname, \
                          CASE WHEN it.is_json THEN 'jsonb_build_object(''word'', ''{word}'')' \
@@ -155,26 +170,13 @@ impl Scene {
 
     /// Tables in which a text is anywhere, in any case, and in how many rows.
     pub async fn found(&self, text: &str) -> BTreeMap<String, i64> {
-        let found = format!(
-            "SELECT coalesce(jsonb_object_agg(name, n) FILTER (WHERE n > 0), '{{}}') FROM ( \
-               SELECT c.relname AS name, (xpath('/row/n/text()', query_to_xml(format( \
-                 'SELECT count(*) AS n FROM %I t WHERE strpos(lower(t::text), lower(%L)) > 0', c.relname, '{text}'), \
-                 false, true, '')))[1]::text::bigint AS n \
-               FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r') f"
-        );
+        let found = format!("SELECT coalesce(jsonb_object_agg(name, n), '{{}}') FROM test.found('{text}')");
         serde_json::from_value(self.database.one(&found).await).unwrap()
     }
 
-    /// All that names this, to be compared with what it is later.
+    /// All rows that name this, to be compared with what they are later.
     async fn all_of(&self, text: &str) -> Value {
-        let all = format!(
-            "SELECT jsonb_object_agg(name, rows) FROM ( \
-               SELECT c.relname AS name, query_to_xml(format( \
-                 'SELECT t::text FROM %I t WHERE strpos(t::text, %L) > 0 ORDER BY t::text', c.relname, '{text}'), \
-                 false, false, '')::text AS rows \
-               FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r') f"
-        );
-        self.database.one(&all).await
+        self.database.one(&format!("SELECT jsonb_object_agg(name, rows) FROM test.found('{text}')")).await
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
@@ -183,12 +185,6 @@ impl Scene {
 
     pub async fn leave(self) {
         self.database.drop().await;
-    }
-}
-
-impl Carrier {
-    pub fn owner_email(&self) -> String {
-        self.owner.email.clone()
     }
 }
 

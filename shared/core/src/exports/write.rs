@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
 use crate::platform::bucket::{Bucket, Content};
-use crate::platform::crypto::sha256_hex;
+use crate::platform::crypto::sha256_of;
 use crate::platform::db::{Db, Sql};
 
 /// Rows that are read at once.
@@ -152,7 +152,7 @@ impl Writer<'_> {
     /// Puts a file into the bucket and writes it down. Under a name of its own, so that a worker that was given up on spoils
     /// nobody's. False: the attempt is over.
     async fn keep(&self, id: ExportId, claim: &Claim, name: &str, file: File) -> Result<bool> {
-        let (size, sha256) = (i64::try_from(file.bytes.len()).map_err(Error::internal)?, sha256_hex(&[&file.bytes]));
+        let (size, sha256) = (i64::try_from(file.bytes.len()).map_err(Error::internal)?, sha256_of(&file.bytes));
         let object = Uuid::now_v7();
         let content = Content { content_type: CONTENT_TYPE.to_owned(), size, sha256: Some(sha256.clone()) };
         self.bucket.put(&format!("{}{object}", prefix(claim.tenant_id, id)), &content, file.bytes).await?;
