@@ -131,13 +131,7 @@ impl Scene {
             .await;
         let furnish = include_str!("../../../../shared/core/tests/database/furnish.sql");
         self.database.run(&furnish.replace("$tenant", &format!("'{id}'"))).await;
-        self.database
-            .run(&format!(
-                "INSERT INTO exports (tenant_id, id, tables) VALUES ('{id}', app.uuid_v7(), 1); \
-                 INSERT INTO export_files SELECT '{id}', id, 'orders.ndjson', id, 1, 1, '' FROM exports WHERE tenant_id = '{id}'; \
-                 UPDATE subscriptions SET status = 'canceled' WHERE tenant_id = '{id}'"
-            ))
-            .await;
+        self.database.run(&format!("UPDATE subscriptions SET status = 'canceled' WHERE tenant_id = '{id}'")).await;
         // The word, into each column that takes it; a check or a key may not.
         self.database
             .run(&format!(
