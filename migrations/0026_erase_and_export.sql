@@ -13,7 +13,7 @@ GRANT UPDATE (issuer, subject, erased_at), DELETE ON users TO carhaul_gate;
 
 -- All that stays of a carrier: that it was there. It has no personal data, and nobody could ask for it to be erased.
 CREATE TABLE erased_tenants (
-    tenant_id uuid PRIMARY KEY,
+    id uuid PRIMARY KEY,
     closed_at timestamptz NOT NULL,
     erased_at timestamptz NOT NULL DEFAULT now(),
     -- When the bucket is looked at once more, since an upload that had begun may end until then. NULL: that was done.
@@ -113,7 +113,7 @@ CREATE FUNCTION app.tables_of_tenants() RETURNS TABLE (name text) LANGUAGE sql S
     WITH RECURSIVE tables AS (
         SELECT c.oid, c.relname
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'erased_tenants'),
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')),
     walk (oid, steps) AS (
         SELECT t.oid, 0 FROM tables t
         UNION
@@ -215,7 +215,7 @@ RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_t
 DECLARE
     creator uuid := app.user_id();
 BEGIN
-    IF EXISTS (SELECT FROM erased_tenants e WHERE e.tenant_id = p_id)
+    IF EXISTS (SELECT FROM erased_tenants e WHERE e.id = p_id)
        OR EXISTS (SELECT FROM tenants t WHERE t.id = p_id AND t.closed_at IS NOT NULL) THEN
         RAISE EXCEPTION 'the carrier was erased' USING ERRCODE = 'CH409', DETAIL = 'erased';
     END IF;
@@ -505,7 +505,7 @@ GRANT EXECUTE ON FUNCTION app.close_tenant() TO carhaul_api;
 CREATE FUNCTION app.is_to_erase(p_tenant uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT EXISTS (SELECT FROM tenants t WHERE t.id = p_tenant AND t.closed_at IS NOT NULL)
-        OR EXISTS (SELECT FROM erased_tenants e WHERE e.tenant_id = p_tenant AND e.look_at <= now())
+        OR EXISTS (SELECT FROM erased_tenants e WHERE e.id = p_tenant AND e.look_at <= now())
 $$;
 CALL app.give_to_gate('app.is_to_erase(uuid)');
 
@@ -563,7 +563,7 @@ BEGIN
         END LOOP;
     END LOOP;
     DELETE FROM tenants t WHERE t.id = p_tenant;
-    INSERT INTO erased_tenants (tenant_id, closed_at, look_at) VALUES (p_tenant, closed, now() + p_upload_life + app.upload_grace());
+    INSERT INTO erased_tenants (id, closed_at, look_at) VALUES (p_tenant, closed, now() + p_upload_life + app.upload_grace());
     table_name := 'tenants';
     erased := 1;
     RETURN NEXT;
@@ -574,7 +574,7 @@ CALL app.give_to_gate('app.erase_rows(uuid, integer, interval)');
 -- The bucket of a carrier that is gone was looked at when nothing could come any more.
 CREATE FUNCTION app.record_last_look(p_tenant uuid) RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE erased_tenants e SET look_at = NULL WHERE e.tenant_id = p_tenant AND e.look_at <= now()
+    UPDATE erased_tenants e SET look_at = NULL WHERE e.id = p_tenant AND e.look_at <= now()
 $$;
 CALL app.give_to_gate('app.record_last_look(uuid)');
 
@@ -926,7 +926,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT w.kind, w.id
     FROM (SELECT 'erase_tenant' AS kind, t.id, t.closed_at AS since FROM tenants t WHERE t.closed_at < now() - p_older_than
           UNION ALL
-          SELECT 'erase_tenant', e.tenant_id, e.look_at FROM erased_tenants e WHERE e.look_at <= now() - p_older_than
+          SELECT 'erase_tenant', e.id, e.look_at FROM erased_tenants e WHERE e.look_at <= now() - p_older_than
           UNION ALL
           SELECT 'erase_user', u.id, u.erased_at FROM users u WHERE u.erased_at < now() - p_older_than
           UNION ALL

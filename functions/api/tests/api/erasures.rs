@@ -169,7 +169,7 @@ async fn a_carrier_that_was_deleted_does_not_come_back_under_its_key() {
     assert_eq!(again.refused(409, "conflict")["code"], "erased");
     // As when its rows are gone.
     app.run(&format!("DELETE FROM tenants WHERE id = '{}'", id(&first))).await;
-    app.run(&format!("INSERT INTO erased_tenants (tenant_id, closed_at) VALUES ('{}', now())", id(&first))).await;
+    app.run(&format!("INSERT INTO erased_tenants (id, closed_at) VALUES ('{}', now())", id(&first))).await;
     let again = person.post_once("/v1/tenants", "k1", body.clone()).await;
     assert_eq!(again.refused(409, "conflict")["code"], "erased");
     person.post_once("/v1/tenants", "k2", body).await.expect(201);
