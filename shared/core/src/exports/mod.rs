@@ -97,6 +97,7 @@ impl Resource for Export {
 /// The files of an export, for a while.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExportDownload {
+    /// By kind; of many rows of one kind, one file after the other.
     pub files: Vec<ExportFile>,
     /// Five minutes from now.
     pub expires_at: DateTime<Utc>,
