@@ -296,7 +296,7 @@ impl TestApp {
 }
 
 fn nobodys_queue() -> Queue {
-    Queue::new("http://127.0.0.1:1/queue")
+    Queue::with_client("http://127.0.0.1:1/queue", Aws::nobody())
 }
 
 fn payments(access: Access) -> Payments {
