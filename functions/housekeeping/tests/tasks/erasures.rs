@@ -347,7 +347,7 @@ async fn what_is_uploaded_too_late_goes_as_well() {
     scene.database.run("UPDATE erased_tenants SET look_at = now() - interval '6 minutes'").await;
     let chore = json!({"chore": "erase_tenant", "id": carrier.id});
     assert_eq!(scene.chores().sweep().await.unwrap(), Swept { requeued: 1, overdue: 0, expired: 0 });
-    assert_eq!(scene.nudges.take_sent(), [chore.clone()]);
+    assert_eq!(scene.nudges.take_sent(), std::slice::from_ref(&chore));
     scene.files.fail(true);
     let until = scene.clock.now() + TimeDelta::minutes(1);
     let chore = serde_json::from_value(chore).unwrap();

@@ -232,7 +232,7 @@ async fn what_never_comes_on_fails_what_is_old_expires_and_a_carrier_that_is_clo
     scene.database.run("UPDATE exports SET due_at = now() - interval '6 minutes' WHERE status = 'queued'").await;
     assert_eq!(scene.chores().sweep().await.unwrap().requeued, 1);
     let chore = json!({"chore": "write_export", "id": lost});
-    assert_eq!(scene.nudges.take_sent(), [chore.clone()]);
+    assert_eq!(scene.nudges.take_sent(), std::slice::from_ref(&chore));
     // More than there is time for comes back at once.
     let until = scene.clock.now() - TimeDelta::seconds(1);
     scene.chores().work(serde_json::from_value(chore.clone()).unwrap(), until).await.unwrap();
