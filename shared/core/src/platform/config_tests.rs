@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 25] = [
+const COMPLETE: [(&str, &str); 26] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
