@@ -22,7 +22,8 @@ async fn write(app: &TestApp, export: &Value) {
     let (db, bucket) = (Db::with_options(app.database.options("carhaul_housekeeping")), app.files.bucket().await);
     let clock = Clock::system();
     let writer = Writer { db: &db, bucket: &bucket, clock: &clock, until: clock.now() + TimeDelta::minutes(1) };
-    assert_eq!(writer.write(ExportId(id(export).parse().unwrap())).await.unwrap(), Written::Completely);
+    let id = ExportId(id(export).parse().expect("an id is a UUID"));
+    assert_eq!(writer.write(id).await.expect("both are up"), Written::Completely);
 }
 
 async fn finish_all(app: &TestApp, carrier: &Carrier) {
