@@ -24,6 +24,8 @@ from local.tests import models
 CONFIG = Path(__file__).with_name("fuzz.toml")
 DOCUMENT = json.loads((ROOT / "functions" / "api" / "openapi.json").read_text())
 OPERATIONS = sorted(f"{method.upper()} {path}" for path, item in DOCUMENT["paths"].items() for method in item)
+# After it a member is nobody; the last owner stays.
+LEAVING = "DELETE /v1/me"
 # In an order in which everything exists that the next one names.
 CREATED = ["customers", "locations", "trucks", "trailers", "drivers", "custom-statuses", "tags", "expense-categories",
            "cancel-reasons", "invitations", "api-keys", "provider-keys", "orders",
@@ -120,7 +122,10 @@ def report(stack, provider, base_url, role, folder):
         session = member(stack, base_url, role, tenant, made)
     folder.mkdir()
     document = folder / "openapi.json"
-    document.write_text(json.dumps(narrowed(DOCUMENT, tenant, made, provider)))
+    known = narrowed(DOCUMENT, tenant, made, provider)
+    if role != "owner":
+        del known["paths"][LEAVING.split()[1]][LEAVING.split()[0].lower()]
+    document.write_text(json.dumps(known))
     result = folder / "junit.xml"
     command = [VENV / "bin" / "st", "--config-file", CONFIG, "run", document, "--url", base_url,
                "--header", f"Authorization: {session.headers['Authorization']}", "--report-junit-path", result, *ROLES[role]]
@@ -195,8 +200,7 @@ def collect(part, components, found):
         collect(list(part.values()), components, found)
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation, role", [(o, r) for o in OPERATIONS for r in ROLES if r == "owner" or o != LEAVING])
 def test_fuzz(operation, role, reports):
     assert operation in reports[role], "Schemathesis did not try it"
     assert not reports[role][operation], reports[role][operation]

@@ -63,6 +63,7 @@ def test_every_role_secret_is_rotated():
 
 # Nobody knows before what will be in it.
 DOCUMENTS = {"Fn::Sub": "${DocumentsBucket.Arn}/*"}
+EXPORTS = {"Fn::Sub": "${DocumentsBucket.Arn}/*/exports/*"}
 
 
 def test_no_role_has_a_wildcard_but_for_the_connections_of_one_api_and_the_objects_of_one_bucket():
@@ -70,7 +71,7 @@ def test_no_role_has_a_wildcard_but_for_the_connections_of_one_api_and_the_objec
     for role in of_type("AWS::IAM::Role"):
         for statement in statements(role):
             seen += 1
-            if as_list(statement["Action"]) != ["execute-api:ManageConnections"] and statement["Resource"] != DOCUMENTS:
+            if as_list(statement["Action"]) != ["execute-api:ManageConnections"] and statement["Resource"] not in (DOCUMENTS, EXPORTS):
                 assert "*" not in str(statement), f"{role}: {statement}"
     assert seen > len(FUNCTIONS)
 
@@ -83,7 +84,10 @@ def test_one_function_signs_for_documents_another_deletes_them_and_nobody_else_r
     assert allowed == {
         ("ApiRole", "s3:PutObject"), ("ApiRole", "s3:GetObject"),
         ("HousekeepingRole", "s3:GetObject"), ("HousekeepingRole", "s3:DeleteObject"), ("HousekeepingRole", "s3:ListBucket"),
+        ("HousekeepingRole", "s3:PutObject"),
     }
+    [puts] = [s for s in statements("HousekeepingRole") if "s3:PutObject" in as_list(s["Action"])]
+    assert (puts["Action"], puts["Resource"]) == ("s3:PutObject", EXPORTS)
 
 
 def test_the_proxy_reaches_the_database():

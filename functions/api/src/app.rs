@@ -30,6 +30,8 @@ pub struct App {
     pub bucket: Bucket,
     pub clock: Clock,
     pub realtime: Realtime,
+    /// Where work goes that takes longer than anybody waits.
+    pub chores: Queue,
 }
 
 /// Where clients hear of changes, and where they are told of.
@@ -59,6 +61,7 @@ impl App {
                 url: config.realtime_url.as_str().into(),
                 queue: Queue::new(&config.realtime_queue_url),
             },
+            chores: Queue::new(&config.chores_queue_url),
         }
     }
 }

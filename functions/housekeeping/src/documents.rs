@@ -6,7 +6,7 @@ use carhaul_core::base::clock::Clock;
 use carhaul_core::base::error::Result;
 use carhaul_core::base::ids::TenantId;
 use carhaul_core::documents::uploads::{self, Notification, Outcome, Place};
-use carhaul_core::platform::batch::{Batch, Failures};
+use carhaul_core::exports;
 use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
@@ -44,15 +44,17 @@ pub struct Tidied {
 }
 
 impl Uploads<'_> {
-    /// Takes S3's word for nothing but that something came; what did, the bucket is asked. Exactly the messages that failed come
-    /// again.
-    pub async fn arrived(&self, batch: Batch) -> Failures {
-        batch.work(async |notification: &Notification| self.look_at(notification).await).await
-    }
-
-    async fn look_at(&self, notification: &Notification) -> Result<()> {
+    /// Takes S3's word for nothing but that something came; what did, the bucket is asked.
+    ///
+    /// # Errors
+    /// Unavailable when database or bucket are: the message comes again.
+    pub async fn arrived(&self, notification: &Notification) -> Result<()> {
         for record in &notification.records {
             let key = &record.s3.object.key;
+            if exports::is_key(key) {
+                // Who has written it knows.
+                continue;
+            }
             let Some(place) = Place::of_key(key) else {
                 tracing::warn!(key, "no document has such a key");
                 continue;

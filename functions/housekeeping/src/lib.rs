@@ -1,5 +1,6 @@
 //! What is done on the schedule, without the schedule.
 
+mod chores;
 mod documents;
 mod executions;
 mod purge;
@@ -7,6 +8,7 @@ mod push;
 mod reconcile;
 mod requeue;
 
+pub use chores::{Chores, Swept};
 pub use documents::{Tidied, Uploads};
 pub use executions::{Tended, tend_executions};
 pub use purge::{Purged, purge_expired};

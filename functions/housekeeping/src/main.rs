@@ -1,7 +1,10 @@
-//! The function `housekeeping`: runs on a schedule and answers what it has done; and hears from S3 which documents have come.
+//! The function `housekeeping`: runs on a schedule and answers what it has done; hears from S3 which documents have come; and does
+//! chores, which are erasures and exports.
 
 use carhaul_core::base::clock::Clock;
 use carhaul_core::billing::stripe::client::Stripe;
+use carhaul_core::chores::Chore;
+use carhaul_core::documents::uploads::Notification;
 use carhaul_core::platform::batch::Batch;
 use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::config::HousekeepingConfig;
@@ -10,8 +13,8 @@ use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::secrets::Secrets;
 use carhaul_core::platform::telemetry;
 use carhaul_housekeeping::{
-    Nudged, Purged, Reconciled, Reconciler, Requeued, Tended, Tidied, Uploads, purge_expired, push_forgotten, requeue,
-    tend_executions,
+    Chores, Nudged, Purged, Reconciled, Reconciler, Requeued, Swept, Tended, Tidied, Uploads, purge_expired,
+    push_forgotten, requeue, tend_executions,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
@@ -24,13 +27,21 @@ const BATCH: i32 = 2_000;
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Request {
-    /// S3's notifications, from the queue of documents.
-    Arrivals(Batch),
+    /// Of the queue of documents or that of chores.
+    Messages(Batch),
     /// What a schedule asks for; one that does not say wants the purge.
     Scheduled {
         #[serde(default)]
         task: Task,
     },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Message {
+    Chore(Chore),
+    /// S3's; the one with which it tries out the queue is any object.
+    Arrival(Notification),
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -43,6 +54,7 @@ enum Task {
     Executions,
     Reconcile,
     Documents,
+    Chores,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -53,6 +65,7 @@ async fn main() -> Result<(), Error> {
     let queue = Queue::new(&config.billing_queue_url);
     let nudges = Queue::new(&config.realtime_queue_url);
     let ai_queue = Queue::new(&config.ai_queue_url);
+    let chores_queue = Queue::new(&config.chores_queue_url);
     let bucket = Bucket::new(&config.documents_url);
     let clock = Clock::system();
     let uploads = &Uploads {
@@ -62,10 +75,26 @@ async fn main() -> Result<(), Error> {
         clock: &clock,
         environment: config.function.environment.as_str(),
     };
+    let chores = &Chores {
+        db: &db,
+        bucket: &bucket,
+        stripe: config.stripe.as_ref(),
+        queue: &chores_queue,
+        nudges: &nudges,
+        clock: &clock,
+        environment: config.function.environment.as_str(),
+    };
     let (config, db, queue, nudges, ai_queue) = (&config, &db, &queue, &nudges, &ai_queue);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Request>| {
         let task = match event.payload {
-            Request::Arrivals(batch) => return Ok(to_value(Box::pin(uploads.arrived(batch)).await)?),
+            Request::Messages(batch) => {
+                let until = until(&event.context);
+                let work = async |message: &Message| match message {
+                    Message::Chore(chore) => chores.work(*chore, until).await,
+                    Message::Arrival(notification) => uploads.arrived(notification).await,
+                };
+                return Ok(to_value(Box::pin(batch.work(work)).await)?);
+            }
             Request::Scheduled { task } => task,
         };
         // Boxed, because the compiler gives up on the layout of so deep a future.
@@ -80,6 +109,7 @@ async fn main() -> Result<(), Error> {
             Task::Documents => {
                 Box::pin(run_documents(uploads, &event.context)).await.and_then(|done| Ok(to_value(done)?))
             }
+            Task::Chores => Box::pin(run_chores(chores)).await.and_then(|done| Ok(to_value(done)?)),
         };
         done.inspect_err(|error| tracing::error!(%error, ?task, "failed"))
     }))
@@ -126,6 +156,12 @@ async fn run_executions(config: &HousekeepingConfig, db: &Db, queue: &Queue) -> 
 async fn run_documents(uploads: &Uploads<'_>, context: &Context) -> Result<Tidied, Error> {
     let done = uploads.tidy(until(context)).await?;
     tracing::info!(?done, "tidied documents");
+    Ok(done)
+}
+
+async fn run_chores(chores: &Chores<'_>) -> Result<Swept, Error> {
+    let done = chores.sweep().await?;
+    tracing::info!(?done, "queued chores that were forgotten");
     Ok(done)
 }
 

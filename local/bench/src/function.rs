@@ -94,6 +94,7 @@ impl World {
             ("PROVIDER_KEYS_KMS_KEY", "bench"),
             // Nobody listens: nothing is sent.
             ("DOCUMENTS_URL", "http://127.0.0.1/documents"),
+            ("CHORES_QUEUE_URL", "http://127.0.0.1/chores"),
             ("REALTIME_URL", "ws://127.0.0.1/live"),
             ("REALTIME_QUEUE_URL", "http://127.0.0.1/queue"),
             ("AWS_ENDPOINT_URL", &format!("http://{}", places.secrets)),

@@ -40,6 +40,7 @@ impl<'a> Others<'a> {
             ("AI_QUEUE_URL", &ai),
             ("AI_DEAD_LETTER_QUEUE_URL", &dead_letters),
             ("DOCUMENTS_URL", "http://127.0.0.1:9/documents"),
+            ("CHORES_QUEUE_URL", "http://127.0.0.1:9/chores"),
             ("REALTIME_URL", "ws://127.0.0.1/live"),
             ("REALTIME_QUEUE_URL", &realtime),
             ("AWS_ENDPOINT_URL", aws),

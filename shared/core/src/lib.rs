@@ -1,12 +1,15 @@
 pub mod api_keys;
 pub mod base;
 pub mod billing;
+pub mod chores;
 pub mod customers;
 pub mod documents;
 pub mod drivers;
 pub mod equipment;
+pub mod erasures;
 pub mod events;
 pub mod executions;
+pub mod exports;
 pub mod identity;
 pub mod invitations;
 pub mod locations;

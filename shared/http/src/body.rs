@@ -88,11 +88,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 
 /// What is missing is named itself, and not what lacks it.
 fn invalid(pointer: String, message: &str) -> Error {
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    match missing {
+    match missing(message) {
         Some(member) => Error::invalid(format!("{pointer}/{member}"), "is required"),
         None => Error::invalid(pointer, message),
     }
+}
+
+/// What serde says is missing.
+pub(crate) fn missing(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 /// The path of a field as a JSON pointer (RFC 6901).

@@ -8,6 +8,7 @@ use carhaul_core::base::error::Error;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use crate::body::missing;
 use crate::problem::Failure;
 
 pub struct Query<T>(pub T);
@@ -27,9 +28,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             return Err(Error::invalid(name, "must not be empty; leave it out instead").into());
         }
         let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
-        serde_path_to_error::deserialize(pairs)
-            .map(Self)
-            .map_err(|e| Error::invalid(e.path().to_string(), e.into_inner().to_string()).into())
+        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
+            let (path, message) = (error.path().to_string(), error.into_inner().to_string());
+            match missing(&message) {
+                Some(name) => Error::invalid(name, "is required").into(),
+                None => Error::invalid(path, message).into(),
+            }
+        })
     }
 }
 

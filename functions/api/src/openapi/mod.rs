@@ -49,6 +49,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
         (name = "billing", description = "What the carrier has bought, and the pages where it pays"),
         (name = "skills", description = "What AI can be asked: the catalogue, and the carrier's own"),
         (name = "executions", description = "Skills at work, and what people make of their proposals"),
+        (name = "exports", description = "All that the carrier has, as files"),
         (name = "lookups", description = "The carrier's own words: statuses, tags, categories, reasons"),
         (name = "events", description = "What has changed"),
         (name = "meta", description = "The service about itself"),

@@ -9,10 +9,16 @@ use serde_json::{Map, Value, json};
 const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/documents/"];
 /// What a person does outside any carrier.
 const WITHOUT_TENANT: [&str; 3] = ["/v1/me", "/v1/tenants", "/v1/invitations/accept"];
-/// What no limit of the plan refuses, as `calls::quota` has it: to see what is bought and used and to buy more, and to record
-/// what happens on the road. Nor what a person does before there is a plan.
-const WITHOUT_LIMIT: [&str; 20] = [
+/// What no limit of the plan refuses, as `calls::quota` has it: to see what is bought and used and to buy more, to go with what is
+/// theirs, and to record what happens on the road. Nor what a person does before there is a plan.
+const WITHOUT_LIMIT: [&str; 26] = [
     "get_me",
+    "delete_me",
+    "delete_tenant",
+    "list_exports",
+    "create_export",
+    "get_export",
+    "download_export",
     "create_tenant",
     "get_usage",
     "get_billing",
@@ -36,7 +42,7 @@ const WITHOUT_LIMIT: [&str; 20] = [
 /// What is read and replaced as a whole, and has a version without saying it.
 const WITH_ETAG: [&str; 1] = ["/v1/notification-preferences"];
 /// What is read only in a certain state.
-const IN_A_STATE: [&str; 1] = ["download_document"];
+const IN_A_STATE: [&str; 2] = ["download_document", "download_export"];
 /// What is put beside others, of whatever version what it belongs to is.
 const BESIDE_OTHERS: [&str; 1] = ["create_order_document"];
 /// A POST that changes nothing: it can be repeated as it is, and is of no version.
@@ -153,6 +159,8 @@ impl<'a> Kind<'a> {
         match self.method {
             "post" => (self.by_id && self.has_effect() && !self.is(&BESIDE_OTHERS)).then_some(false),
             "get" => None,
+            // A person has no version.
+            _ if !self.in_tenant() => None,
             _ => (!WITHOUT_ETAG.iter().any(|start| self.path.starts_with(start))).then_some(true),
         }
     }

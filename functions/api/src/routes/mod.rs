@@ -6,6 +6,7 @@ mod customers;
 mod documents;
 mod drivers;
 mod events;
+mod exports;
 mod invitations;
 mod locations;
 mod lookups;
@@ -38,6 +39,7 @@ pub fn all() -> Routes {
         .merge(documents::router())
         .merge(drivers::router())
         .merge(events::router())
+        .merge(exports::router())
         .merge(invitations::router())
         .merge(locations::router())
         .merge(lookups::router())

@@ -2,6 +2,7 @@ use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::day::Month;
+use carhaul_core::chores::{self, Chore};
 use carhaul_core::identity::permissions::Action;
 use carhaul_core::tenants::{self, NewTenant, Tenant, TenantPatch, Usage};
 use carhaul_http::actor::{Caller, SignedIn};
@@ -16,7 +17,7 @@ use super::Outcome;
 use crate::app::App;
 
 pub fn router() -> Routes {
-    Routes::new().routes(routes!(create)).routes(routes!(get, update)).routes(routes!(usage))
+    Routes::new().routes(routes!(create)).routes(routes!(get, update, delete)).routes(routes!(usage))
 }
 
 /// Create a carrier and become its owner. Send an Idempotency-Key, so that a repeated request makes no second one.
@@ -53,6 +54,33 @@ async fn update(
     let mut tx = app.db.begin(&actor, Action::TenantWrite, None).await?;
     let tenant = tenants::update(&mut tx, version, patch).await?;
     Ok(Answer::ok(&tenant)?.etag(tenant.version).commit(tx).await?)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct DeleteQuery {
+    /// The carrier's name, so that nobody does it by mistake.
+    confirm: String,
+}
+
+/// Delete the carrier with all that is its, files included. It cannot be undone: export it first. Nobody can enter it any more at
+/// once, and no API key of it works; its data are gone a little later. Not while a subscription is live.
+#[utoipa::path(delete, path = "/v1/tenant", operation_id = "delete_tenant", tag = "tenant", params(DeleteQuery),
+    responses((status = NO_CONTENT)))]
+async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    if_match: IfMatch,
+    Query(query): Query<DeleteQuery>,
+) -> Outcome {
+    let version = if_match.required()?;
+    let mut loaded = tenants::begin_close(&app.db, &actor).await?;
+    tenants::close(&mut loaded, version, &query.confirm).await?;
+    let id = loaded.tx.entered.tenant_id;
+    let answer = Answer::no_content().commit(loaded.tx).await?;
+    chores::send(&app.chores, Chore::EraseTenant { id }).await;
+    Ok(answer)
 }
 
 #[derive(Deserialize, IntoParams)]

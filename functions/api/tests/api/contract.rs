@@ -32,7 +32,10 @@ async fn when_the_months_calls_are_used_up_exactly_what_the_document_says_is_ref
     .await;
     app.change_plan(&scene.carrier, &plan).await;
     let (mut refused, mut documented) = (BTreeSet::new(), BTreeSet::new());
-    for case in cases() {
+    let mut cases = cases();
+    // With it the carrier ends.
+    cases.sort_by_key(|case| case.operation.id == "delete_tenant");
+    for case in cases {
         for example in &case.examples {
             let reply = scene.send(&case.operation, example).await;
             let id = &case.operation.id;

@@ -80,6 +80,7 @@ FROM numbers ORDER BY n;
 INSERT INTO status_history (tenant_id, id, order_id, to_status, at) SELECT tenant_id, id, pg_temp.nth_order(7), 'new', now() FROM numbers;
 INSERT INTO documents (tenant_id, id, order_id, kind, status, file_name, content_type, size, sha256, upload_expires_at)
 SELECT tenant_id, id, pg_temp.nth_order(7), 'photo', 'expired', name, 'image/jpeg', n, repeat('0', 64), now() FROM numbers;
+INSERT INTO exports (tenant_id, id, status, tables) SELECT tenant_id, id, 'expired', 1 FROM numbers;
 INSERT INTO trip_history (tenant_id, id, trip_id, to_status, at)
 SELECT tenant_id, id, pg_temp.nth('trip', 1000), 'planning', now() FROM numbers;
 

@@ -20,7 +20,7 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
     let carrier = app.carrier().await;
     let tag = |n: usize| json!({"name": format!("Tag {n}"), "color": "#000000"});
     let truck = |n: usize| json!({"unit_number": format!("T-{n}"), "capacity": 1});
-    let operations: [Operation; 23] = [
+    let operations: [Operation; 24] = [
         (ALL, "GET", "/v1/tenant", |_| Value::Null),
         (ALL, "GET", "/v1/tags", |_| Value::Null),
         (ALL, "GET", "/v1/events", |_| Value::Null),
@@ -43,6 +43,7 @@ async fn every_role_does_what_the_table_says_and_nothing_else() {
         (MANAGEMENT, "GET", "/v1/api-keys", |_| Value::Null),
         (MANAGEMENT, "GET", "/v1/billing", |_| Value::Null),
         (MANAGEMENT, "GET", "/v1/provider-keys", |_| Value::Null),
+        (MANAGEMENT, "GET", "/v1/exports", |_| Value::Null),
         (MANAGEMENT, "POST", "/v1/invitations", |_| json!({"email": "kim@example.com", "role": "driver"})),
     ];
     for (n, role) in ROLES.into_iter().enumerate() {

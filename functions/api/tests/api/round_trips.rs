@@ -327,6 +327,7 @@ async fn whatever_else_is_read_is_one_trip() {
         "/v1/skills/extract_order",
         "/v1/skills/extract_order/versions",
         "/v1/executions",
+        "/v1/exports",
         "/v1/events",
         "/v1/notification-preferences",
         "/v1/number-sequences",

@@ -52,7 +52,7 @@ pub struct Peers {
     pub vault: Vault,
     /// Of documents.
     pub bucket: Bucket,
-    /// Of nudges; only a carrier with connections has any.
+    /// Of nudges, which only a carrier with connections has, and of chores.
     pub queue: Queue,
 }
 
@@ -85,7 +85,8 @@ impl Instance {
             environment: "local",
         };
         let db = Db::with_options(options);
-        let app = App { db, verifier: verifier.clone(), payments, vault, bucket, clock, realtime };
+        let chores = realtime.queue.clone();
+        let app = App { db, verifier: verifier.clone(), payments, vault, bucket, clock, realtime, chores };
         let executions = carhaul_ai_dispatch::app::service(dispatch);
         Self { router: app::service(app), executions, verifier }
     }
@@ -294,7 +295,7 @@ impl TestApp {
 }
 
 fn nobodys_queue() -> Queue {
-    Queue::new("http://127.0.0.1:1/queue")
+    Queue::with_client("http://127.0.0.1:1/queue", Aws::nobody())
 }
 
 fn payments(access: Access) -> Payments {

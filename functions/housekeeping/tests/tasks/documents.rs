@@ -1,6 +1,7 @@
 //! Documents: what S3 tells of, what it does not tell of, and what goes from the bucket.
 
 use carhaul_core::base::clock::Clock;
+use carhaul_core::documents::uploads::Notification;
 use carhaul_core::platform::batch::Batch;
 use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::db::Db;
@@ -48,7 +49,7 @@ impl Scene {
 
     /// What the function answers to messages with these bodies, which are called 0, 1, 2 ..
     async fn arrived(&self, bodies: &[String]) -> Value {
-        serde_json::to_value(self.uploads().arrived(batch(bodies)).await).unwrap()
+        hear(&self.uploads(), bodies).await
     }
 
     /// An order of a new carrier.
@@ -132,6 +133,11 @@ fn word_of(keys: &[&str]) -> String {
     json!({"Records": keys.iter().map(record).collect::<Vec<_>>()}).to_string()
 }
 
+async fn hear(uploads: &Uploads<'_>, bodies: &[String]) -> Value {
+    let failures = batch(bodies).work(async |notification: &Notification| uploads.arrived(notification).await).await;
+    serde_json::to_value(failures).unwrap()
+}
+
 fn batch(bodies: &[String]) -> Batch {
     let message = |(n, body): (usize, &String)| json!({"messageId": n.to_string(), "body": body});
     let messages: Vec<Value> = bodies.iter().enumerate().map(message).collect();
@@ -157,8 +163,8 @@ async fn a_pod_that_has_come_counts_once_however_often_s3_tells_and_in_its_carri
     let five = [word.clone(), word.clone(), word.clone(), word.clone(), word];
     let db = scene.database.seen_by(ROLE).await;
     let twin = Uploads { db: &db, ..scene.uploads() };
-    let (here, there) = tokio::join!(scene.arrived(&five), twin.arrived(batch(&five)));
-    assert_eq!((here, serde_json::to_value(there).unwrap()), (nothing_failed(), nothing_failed()));
+    let (here, there) = tokio::join!(scene.arrived(&five), hear(&twin, &five));
+    assert_eq!((here, there), (nothing_failed(), nothing_failed()));
     assert_eq!(scene.status(&pod).await, "stored");
     assert_eq!(scene.has_pod(&order).await, true);
     assert_eq!(scene.nudges.sent(), [json!({"tenant_id": order.tenant, "looks": 0})]);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here fails")]
 
 mod documents;
+mod erasures;
 mod executions;
+mod exports;
 mod process;
 mod purge;
 mod reconcile;

@@ -25,6 +25,7 @@ async fn instance(
         ("BILLING_QUEUE_URL", queue.url()),
         ("REALTIME_QUEUE_URL", queue.url()),
         ("AI_QUEUE_URL", queue.url()),
+        ("CHORES_QUEUE_URL", queue.url()),
         ("DOCUMENTS_URL", files.url().to_owned()),
         ("AI_WORKER_SLOTS", "50".to_owned()),
     ]);

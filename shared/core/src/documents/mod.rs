@@ -33,7 +33,7 @@ use crate::platform::idempotency::IdempotencyKey;
 crate::id!(DocumentId);
 
 /// How long an upload may wait to begin.
-const UPLOAD_LIFE: Duration = Duration::from_secs(15 * 60);
+pub(crate) const UPLOAD_LIFE: Duration = Duration::from_secs(15 * 60);
 const DOWNLOAD_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// Bytes of a file: 100 MB at most.

@@ -51,6 +51,8 @@ macro_rules! actions {
 actions! {
     TenantRead "tenant:read": Owner Admin Dispatcher Accountant Driver;
     TenantWrite "tenant:write": Owner Admin;
+    TenantErase "tenant:erase": Owner;
+    ExportsManage "exports:manage": Owner Admin;
     MembersRead "members:read": Owner Admin Dispatcher Accountant;
     MembersWrite "members:write": Owner Admin;
     ApiKeysManage "api_keys:manage": Owner Admin;
@@ -92,6 +94,8 @@ impl Action {
         !matches!(
             self,
             Self::TenantWrite
+                | Self::TenantErase
+                | Self::ExportsManage
                 | Self::MembersWrite
                 | Self::ApiKeysManage
                 | Self::BillingRead

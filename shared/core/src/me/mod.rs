@@ -79,6 +79,42 @@ pub async fn get(db: &Db, actor: &Actor, token: &VerifiedToken) -> Result<Me> {
     me().map_err(Error::internal)
 }
 
+/// A carrier that keeps a person from going, or one that is to hear that they have gone.
+#[derive(FromRow)]
+struct Tie {
+    tenant_id: TenantId,
+    tenant_name: Option<String>,
+    is_last_owner: bool,
+}
+
+/// Takes the person's identity away; what else names them is rewritten afterwards ([`crate::erasures`]). Returns who it was.
+///
+/// # Errors
+/// A conflict that names the carriers that would be without an owner.
+pub async fn erase(db: &Db, actor: &Actor, token: &VerifiedToken) -> Result<UserId> {
+    let statements =
+        [sign_in(actor, token), "SELECT app.user_id()".to_owned(), "SELECT * FROM app.erase_me()".to_owned()];
+    let (tx, mut sets) = db.begin_system(&statements).await?;
+    sets.next_set::<()>()?;
+    let (id,): (UserId,) = sets.next_row()?.ok_or_else(|| Error::internal("app.sign_in set no user"))?;
+    let ties: Vec<Tie> = sets.next_set()?;
+    let ownerless: Vec<&str> =
+        ties.iter().filter(|tie| tie.is_last_owner).filter_map(|tie| tie.tenant_name.as_deref()).collect();
+    if !ownerless.is_empty() {
+        let detail = format!(
+            "you are the last owner of: {}. Make another member owner first, or delete the carrier",
+            ownerless.join(", ")
+        );
+        return Err(Error::conflict("last_owner", detail));
+    }
+    tx.commit().await?;
+    for tie in ties {
+        db.note_listening(tie.tenant_id).await;
+    }
+    tracing::info!(actor_id = %id, "a user is to be erased");
+    Ok(id)
+}
+
 /// The statement that signs a person in, for the opening of a transaction.
 pub(crate) fn sign_in(actor: &Actor, token: &VerifiedToken) -> String {
     let optional = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), escape_literal);

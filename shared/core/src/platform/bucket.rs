@@ -1,6 +1,6 @@
 //! A private bucket in S3: URLs that are signed for one request each, for clients and for our own requests.
 //!
-//! S3's own client would sign as well, and be half of the function that holds it: what is asked here is three plain requests.
+//! S3's own client would sign as well, and be half of the function that holds it: what is asked here is a few plain requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +119,36 @@ impl Bucket {
         }))
     }
 
+    /// Puts an object there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn put(&self, key: &str, content: &Content, bytes: Vec<u8>) -> Result<()> {
+        let put = self.sign_put(key, content, Clock::system().now(), OWN_LIFE).await?;
+        let client = self.client.get_or_init(async || client()).await;
+        let request = client.put(put.url).timeout(OWN_LIFE).header("content-type", put.content_type);
+        let answer = request.header(CHECKSUM, put.checksum).body(bytes).send().await;
+        accepted(answer.map_err(|error| unavailable(&calls::chain(&error.without_url())))?).map(drop)
+    }
+
+    /// Keys that begin like this, at most a thousand, as [`Bucket::delete`] takes them.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let prefix = utf8_percent_encode(prefix, RESERVED);
+        let address = format!("{}?encoding-type=url&list-type=2&prefix={prefix}", self.url);
+        let answer = accepted(self.send_to(Method::GET, &address, &[]).await?)?;
+        let page = answer.text().await.map_err(|error| unavailable(&calls::chain(&error.without_url())))?;
+        Ok(page
+            .split("<Key>")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once("</Key>")?.0.replace('+', "%20")))
+            .collect())
+    }
+
     /// Deletes what is there, if something is.
     ///
     /// # Errors
@@ -133,7 +163,11 @@ impl Bucket {
     }
 
     async fn send(&self, method: Method, key: &str, headers: &[(&str, &str)]) -> Result<Response> {
-        let url = self.sign(method.clone(), &self.address(key), headers, Clock::system().now(), OWN_LIFE).await?;
+        self.send_to(method, &self.address(key), headers).await
+    }
+
+    async fn send_to(&self, method: Method, address: &str, headers: &[(&str, &str)]) -> Result<Response> {
+        let url = self.sign(method.clone(), address, headers, Clock::system().now(), OWN_LIFE).await?;
         let client = self.client.get_or_init(async || client()).await;
         let request = headers.iter().fold(client.request(method, url), |it, (name, value)| it.header(*name, *value));
         request.send().await.map_err(|error| unavailable(&calls::chain(&error.without_url())))

@@ -125,6 +125,7 @@ pub struct ApiConfig {
     /// Where clients open their WebSocket.
     pub realtime_url: String,
     pub realtime_queue_url: String,
+    pub chores_queue_url: String,
 }
 
 /// Where model providers are asked, unless a tenant's key names an address of its own.
@@ -231,6 +232,7 @@ pub struct HousekeepingConfig {
     pub billing_queue_url: String,
     pub realtime_queue_url: String,
     pub ai_queue_url: String,
+    pub chores_queue_url: String,
     /// Of the AI worker.
     pub slots: i32,
 }
@@ -275,6 +277,7 @@ impl ApiConfig {
             documents_url: variables.documents_url()?,
             realtime_url: variables.required("REALTIME_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
+            chores_queue_url: variables.required("CHORES_QUEUE_URL")?,
         })
     }
 }
@@ -354,6 +357,7 @@ impl HousekeepingConfig {
             billing_queue_url: variables.required("BILLING_QUEUE_URL")?,
             realtime_queue_url: variables.required("REALTIME_QUEUE_URL")?,
             ai_queue_url: variables.required("AI_QUEUE_URL")?,
+            chores_queue_url: variables.required("CHORES_QUEUE_URL")?,
             slots: variables.slots()?,
         })
     }

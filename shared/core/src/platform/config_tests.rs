@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use super::*;
 
-const COMPLETE: [(&str, &str); 25] = [
+const COMPLETE: [(&str, &str); 26] = [
     ("ENVIRONMENT", "local"),
     ("DATABASE_HOST", "127.0.0.1"),
     ("DATABASE_PORT", "6432"),
@@ -22,6 +22,7 @@ const COMPLETE: [(&str, &str); 25] = [
     ("STRIPE_WEBHOOK_SECRET", "webhook-secret"),
     ("STRIPE_LIVEMODE", ""),
     ("BILLING_QUEUE_URL", "http://127.0.0.1:4566/000000000000/billing"),
+    ("CHORES_QUEUE_URL", "http://127.0.0.1:4566/000000000000/chores"),
     ("REALTIME_URL", "ws://127.0.0.1:4566/live"),
     ("REALTIME_ENDPOINT", "http://127.0.0.1:4566/live"),
     ("REALTIME_QUEUE_URL", "http://127.0.0.1:4566/000000000000/realtime"),
@@ -105,7 +106,10 @@ fn a_missing_variable_is_named() {
         assert_eq!(error(read(&[(name, "")], HousekeepingConfig::read)), expected);
     }
     assert!(error(read(&[("DOCUMENTS_URL", "")], HousekeepingConfig::read)).contains("DOCUMENTS_URL"));
-    for name in ["OIDC_ISSUER", "OIDC_AUDIENCE", "DOCUMENTS_URL", "REALTIME_URL", "REALTIME_QUEUE_URL"] {
+    assert!(error(read(&[("CHORES_QUEUE_URL", "")], HousekeepingConfig::read)).contains("CHORES_QUEUE_URL"));
+    for name in
+        ["OIDC_ISSUER", "OIDC_AUDIENCE", "DOCUMENTS_URL", "REALTIME_URL", "REALTIME_QUEUE_URL", "CHORES_QUEUE_URL"]
+    {
         assert!(error(read(&[(name, "")], ApiConfig::read)).contains(name));
     }
     for name in ["REALTIME_ENDPOINT", "REALTIME_QUEUE_URL"] {

@@ -1,6 +1,6 @@
 //! Hashes and random tokens. One crypto library in the binary: aws-lc.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -18,6 +18,11 @@ pub fn sha256(parts: &[&[u8]]) -> Vec<u8> {
         context.update(&[0]);
     }
     context.finish().as_ref().to_vec()
+}
+
+/// SHA-256 of the bytes alone, as others compute it, in lower-case hex.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// 256 random bits in base64url: nothing that anybody guesses.

@@ -5,13 +5,13 @@ mod usage;
 use chrono::{DateTime, Utc};
 use postgres_protocol::escape::escape_literal;
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use self::usage::LIMITS;
 pub use self::usage::{LimitUsage, Per, SkillUsage, Usage, usage};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::money::Amount;
 use crate::base::patch::Patch;
@@ -23,7 +23,7 @@ use crate::identity::permissions::Action;
 use crate::identity::tokens::VerifiedToken;
 use crate::me;
 use crate::platform::crypto::sha256;
-use crate::platform::db::{Assignments, Db, Resource, Sql, Tx};
+use crate::platform::db::{Assignments, Db, Entered, Loaded, Resource, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
 /// A carrier.
@@ -171,6 +171,35 @@ pub async fn update(tx: &mut Tx, version: Option<i64>, patch: TenantPatch) -> Re
         .patch("drivers_see_prices", patch.drivers_see_prices)
         .patch("ai_budget_amount", patch.ai_budget_amount);
     tx.update(tx.entered.tenant_id.0, version, changes).await
+}
+
+/// Opens a transaction to close the carrier, with its row locked.
+///
+/// # Errors
+/// Those of [`Db::begin`].
+pub async fn begin_close(db: &Db, actor: &Actor) -> Result<Loaded> {
+    let lock = "SELECT name, version FROM tenants WHERE id = app.tenant_id() FOR NO KEY UPDATE";
+    db.begin_loading(actor, Action::TenantErase, None, Some(lock)).await
+}
+
+/// Closes the carrier: from the commit on nobody enters it, and all that is its goes ([`crate::erasures`]). `name` must be the
+/// carrier's, so that nobody does it by mistake.
+///
+/// # Errors
+/// [`Error::Stale`]; [`Error::Invalid`] for another name; a conflict while a subscription is live.
+pub async fn close(loaded: &mut Loaded, version: Option<i64>, name: &str) -> Result<()> {
+    let row = loaded.rows.first().ok_or(Error::NotFound(Tenant::NAME))?;
+    let present: i64 = row.try_get("version").map_err(Error::internal)?;
+    if version.is_some_and(|version| version != present) {
+        return Err(Error::Stale);
+    }
+    if row.try_get::<&str, _>("name").map_err(Error::internal)? != name {
+        return Err(Error::invalid("confirm", "must be the name of the carrier that is to be deleted"));
+    }
+    loaded.tx.fetch_all::<()>(Sql::new("SELECT FROM app.close_tenant()")).await?;
+    let Entered { tenant_id, actor_id, .. } = &loaded.tx.entered;
+    tracing::info!(%tenant_id, %actor_id, "a carrier is to be erased");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -67,4 +67,7 @@ INSERT INTO ai_reservations (tenant_id, execution_id, month, amount, held_until)
 SELECT tenant_id, id, month, 0.01, now() FROM executions WHERE tenant_id = $tenant;
 INSERT INTO ai_slots (tenant_id, execution_id, attempt, claim_id, held_until)
 SELECT tenant_id, id, 1, id, now() FROM executions WHERE tenant_id = $tenant;
+INSERT INTO exports (tenant_id, id, status, tables) SELECT $tenant, tag, 'ready', 1 FROM made;
+INSERT INTO export_files (tenant_id, export_id, name, id, row_count, size, sha256)
+SELECT $tenant, tag, 'orders.ndjson', tag, 1, 1, repeat('0', 64) FROM made;
 COMMIT;

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod columns;
+mod erasure;
 mod grants;
 mod limits;
 mod order_list;

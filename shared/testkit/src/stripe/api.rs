@@ -9,7 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::account::{Account, NewCheckout, Shelf, random_id, text};
 use super::invoices::subscription_of;
@@ -181,6 +181,11 @@ fn dispatch(
             let (name, email, metadata) = (given.take("name")?, given.take("email")?, given.map("metadata"));
             given.end()?;
             Ok(account.create_customer(name.as_deref(), email.as_deref(), metadata, at))
+        }
+        ("DELETE", ["v1", "customers", id]) => {
+            given.end()?;
+            account.delete_customer(id, at)?;
+            Ok(json!({"id": id, "object": "customer", "deleted": true}))
         }
         ("POST", ["v1", "checkout", "sessions"]) => {
             if given.require("mode")? != "subscription" {

@@ -62,6 +62,13 @@ pub fn examples() -> Vec<Example> {
         Example::new("create_tenant", json!({"name": "$word", "time_zone": "America/Chicago"})),
         nothing("get_tenant"),
         Example::new("update_tenant", json!({"name": "$word"})),
+        nothing("delete_tenant").query("confirm=Carrier"),
+        // Its owner is the last one.
+        Example { succeeds: false, ..nothing("delete_me") },
+        nothing("list_exports"),
+        empty("create_export"),
+        nothing("get_export"),
+        nothing("download_export"),
         nothing("get_usage"),
         nothing("get_billing"),
         nothing("list_billing_prices"),

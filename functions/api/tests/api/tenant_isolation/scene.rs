@@ -12,7 +12,7 @@ use super::examples::{Example, examples};
 use crate::support::{Carrier, Client, Reply, TestApp, id};
 
 /// What `create` makes of it, in an order in which everything exists that the next one names.
-const COLLECTIONS: [(&str, &str); 17] = [
+const COLLECTIONS: [(&str, &str); 18] = [
     ("customers", "create_customer"),
     ("locations", "create_location"),
     ("trucks", "create_truck"),
@@ -30,6 +30,7 @@ const COLLECTIONS: [(&str, &str); 17] = [
     ("trips", "create_trip"),
     ("skills", "create_skill"),
     ("executions", "create_execution"),
+    ("exports", "create_export"),
 ];
 
 pub struct Scene {
@@ -55,6 +56,7 @@ impl Scene {
             }
         }
         scene.finish_executions(app).await;
+        scene.finish_export(app).await;
         scene
     }
 
@@ -81,6 +83,7 @@ impl Scene {
         }
         scene.finish_order().await;
         scene.finish_document(app).await;
+        scene.finish_export(app).await;
         scene.subscribe(app, stripe).await;
         scene.finish_executions(app).await;
         scene.add_member(app, "newcomers", "driver").await;
@@ -146,7 +149,7 @@ impl Scene {
             _ => format!("/v1/{collection}"),
         };
         let row = self.owner().post(&path, body).await;
-        let row = row.expect(if collection == "executions" { 202 } else { 201 });
+        let row = row.expect(if ["executions", "exports"].contains(&collection) { 202 } else { 201 });
         self.add(collection, id(&row));
         for vehicle in row["vehicles"].as_array().into_iter().flatten() {
             self.add("vehicles", id(vehicle));
@@ -222,6 +225,12 @@ impl Scene {
     async fn finish_document(&self, app: &TestApp) {
         let id = self.id("documents");
         app.run(&format!("UPDATE documents SET status = 'stored', stored_at = now() WHERE id = '{id}'")).await;
+    }
+
+    /// Its export is written, with nothing in it.
+    async fn finish_export(&self, app: &TestApp) {
+        let ready = "status = 'ready', finished_at = now(), expires_at = now() + interval '1 day'";
+        app.run(&format!("UPDATE exports SET {ready} WHERE id = '{}'", self.id("exports"))).await;
     }
 
     /// Its order, which the trip has assigned, is in a status of the carrier's own, so that every filter finds one.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use super::transport::{API_VERSION, Patience, StripeError};
-use super::transport::{Request, Transport};
+use super::transport::{Method, Request, Transport};
 use crate::base::ids::TenantId;
 use crate::platform::config::StripeConfig;
 use crate::platform::secrets::{Secret, Secrets, SecretsError, Stored};
@@ -162,6 +162,17 @@ impl Stripe {
         self.post(&["v1", "customers"], &parameters, idempotency_key).await
     }
 
+    /// Deletes a customer, and ends what it has subscribed. One that is gone is no mistake.
+    pub async fn delete_customer(&self, id: &str) -> Result<(), StripeError> {
+        match self
+            .call::<Value>(Request { path: &["v1", "customers", id], parameters: &[], method: Method::Delete })
+            .await
+        {
+            Err(StripeError::Refused { code: Some(code), .. }) if code == "resource_missing" => Ok(()),
+            deleted => deleted.map(drop),
+        }
+    }
+
     /// The page where one subscription is paid for.
     pub async fn create_checkout_session(
         &self,
@@ -205,7 +216,7 @@ impl Stripe {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], parameters: &[(&str, &str)]) -> Result<T, StripeError> {
-        self.call(Request { path, parameters, idempotency_key: None }).await
+        self.call(Request { path, parameters, method: Method::Get }).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -214,7 +225,7 @@ impl Stripe {
         parameters: &[(&str, &str)],
         idempotency_key: &str,
     ) -> Result<T, StripeError> {
-        self.call(Request { path, parameters, idempotency_key: Some(idempotency_key) }).await
+        self.call(Request { path, parameters, method: Method::Post(idempotency_key) }).await
     }
 
     async fn call<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T, StripeError> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -77,8 +77,15 @@ impl Default for Patience {
 pub(super) struct Request<'a> {
     pub path: &'a [&'a str],
     pub parameters: &'a [(&'a str, &'a str)],
-    /// Makes it a POST with this key; without it is a GET.
-    pub idempotency_key: Option<&'a str>,
+    pub method: Method<'a>,
+}
+
+pub(super) enum Method<'a> {
+    Get,
+    /// With this idempotency key.
+    Post(&'a str),
+    /// What is deleted twice is gone.
+    Delete,
 }
 
 pub(super) struct Transport {
@@ -170,16 +177,17 @@ impl Transport {
         let form = form.map_err(|error| unusable(error.to_string()))?;
         let http = self.http.get_or_try_init(async || http::client().build()).await;
         let http = http.map_err(|error| unusable(http::chain(&error)))?;
-        let builder = match request.idempotency_key {
-            Some(idempotency_key) => http
-                .request(Method::POST, url)
+        let builder = match request.method {
+            Method::Post(idempotency_key) => http
+                .post(url)
                 .header("idempotency-key", idempotency_key)
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form),
-            None => {
+            Method::Get => {
                 url.set_query((!form.is_empty()).then_some(&form));
-                http.request(Method::GET, url)
+                http.get(url)
             }
+            Method::Delete => http.delete(url),
         };
         Ok(builder.header(AUTHORIZATION, bearer).header("stripe-version", API_VERSION))
     }

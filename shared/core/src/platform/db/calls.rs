@@ -20,6 +20,8 @@ pub fn quota(action: Action) -> &'static str {
         Action::OrdersRecord | Action::DocumentsRecord | Action::TripsRecord => "none",
         // Who has used up the month must be able to see it and to buy more.
         Action::UsageRead | Action::BillingRead | Action::BillingManage => "rate",
+        // Nor keeps a plan anybody from going, with what is theirs.
+        Action::TenantErase | Action::ExportsManage => "rate",
         _ => "full",
     }
 }

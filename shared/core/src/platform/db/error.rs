@@ -73,6 +73,13 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
         "CH409" if refusal.detail() == Some("too_many_carriers") => {
             Error::conflict("too_many_carriers", "a person can own at most ten carriers")
         }
+        "CH409" if refusal.detail() == Some("subscription_is_live") => Error::conflict(
+            "subscription_is_live",
+            "its subscription is not over: cancel it first, and wait until it has ended",
+        ),
+        "CH409" if refusal.detail() == Some("erased") => {
+            Error::conflict("erased", "the carrier that this Idempotency-Key has made was deleted: send another one")
+        }
         // unique_violation
         "23505" => Error::conflict("already_exists", format!("{} is taken already", field(refusal).replace('_', " "))),
         // foreign_key_violation
