@@ -246,7 +246,8 @@ BEGIN
 END
 $$;
 
--- As before; nobody joins a carrier that is closed.
+-- As before; nobody joins a carrier that is closed, and an invitation counts as long as whoever made it may still make it.
+-- `p_email` is the address that the token says, verified or not: then it must be the invited one.
 CREATE OR REPLACE FUNCTION app.accept_invitation(p_token_hash text, p_email text) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -258,6 +259,11 @@ BEGIN
     FOR UPDATE;
     IF NOT FOUND OR (invited.accepted_at IS NULL AND invited.expires_at < now())
        OR (invited.accepted_at IS NOT NULL AND invited.accepted_by IS DISTINCT FROM joiner) THEN
+        RAISE EXCEPTION 'unknown, used or expired invitation' USING ERRCODE = 'CH404';
+    END IF;
+    IF invited.accepted_at IS NULL AND NOT EXISTS (
+        SELECT FROM memberships m WHERE (m.tenant_id, m.user_id) = (invited.tenant_id, invited.invited_by)
+        AND (m.role = 'owner' OR m.role = 'admin' AND invited.role <> 'owner')) THEN
         RAISE EXCEPTION 'unknown, used or expired invitation' USING ERRCODE = 'CH404';
     END IF;
     IF lower(p_email) <> lower(invited.email) THEN

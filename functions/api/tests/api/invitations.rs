@@ -68,15 +68,50 @@ async fn the_token_is_shown_once_and_only_its_hash_is_kept() {
 }
 
 #[tokio::test]
-async fn a_verified_address_must_be_the_invited_one() {
+async fn an_address_that_the_token_says_must_be_the_invited_one() {
     let app = TestApp::start().await;
     let carrier = app.carrier().await;
     let invitation = invite(&carrier, "kim@example.com", "dispatcher").await;
+    let somebody = || app.issuer.token().subject(&Uuid::now_v7().to_string());
+    let unverified = |email| somebody().email(email).claim("email_verified", false);
     person(&app, "lee@example.com").post("/v1/invitations/accept", token(&invitation)).await.refused(403, "forbidden");
-    // A token that says no verified address proves as much as holding the invitation does.
-    let unverified =
-        app.issuer.token().subject(&Uuid::now_v7().to_string()).email("lee@example.com").claim("email_verified", false);
-    app.client_with(&unverified).post("/v1/invitations/accept", token(&invitation)).await.expect(200);
+    let lee = app.client_with(&unverified("lee@example.com"));
+    lee.post("/v1/invitations/accept", token(&invitation)).await.refused(403, "forbidden");
+    // A token that says no address proves as much as holding the invitation does.
+    app.client_with(&somebody()).post("/v1/invitations/accept", token(&invitation)).await.expect(200);
+    // Not enough to run the carrier.
+    for role in ["admin", "owner"] {
+        let invitation = invite(&carrier, "kim@example.com", role).await;
+        for token_of in [somebody(), unverified("kim@example.com")] {
+            let stranger = app.client_with(&token_of);
+            stranger.post("/v1/invitations/accept", token(&invitation)).await.refused(403, "forbidden");
+            assert_eq!(stranger.get("/v1/me").await.expect(200)["memberships"], json!([]));
+        }
+        let kim = person(&app, "kim@example.com");
+        assert_eq!(kim.post("/v1/invitations/accept", token(&invitation)).await.expect(200)["role"], json!(role));
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_counts_as_long_as_whoever_made_it_may_still_make_it() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let second = person(&app, "second@example.com");
+    let invitation = invite(&carrier, "second@example.com", "owner").await;
+    second.post("/v1/invitations/accept", token(&invitation)).await.expect(200);
+    let second_id = id(&second.get("/v1/me").await.expect(200));
+    let invited_by_second = async |email: &str, role: &str| {
+        second.post("/v1/invitations", json!({"email": email, "role": role})).await.expect(201)
+    };
+    let (for_owner, for_driver) =
+        (invited_by_second("o@example.com", "owner").await, invited_by_second("d@example.com", "driver").await);
+    let member = format!("/v1/members/{second_id}");
+    carrier.owner.patch(&member, json!({"role": "admin"})).await.expect(200);
+    person(&app, "o@example.com").post("/v1/invitations/accept", token(&for_owner)).await.refused(404, "not_found");
+    person(&app, "d@example.com").post("/v1/invitations/accept", token(&for_driver)).await.expect(200);
+    let later = invited_by_second("l@example.com", "driver").await;
+    carrier.owner.delete(&member).await.expect(204);
+    person(&app, "l@example.com").post("/v1/invitations/accept", token(&later)).await.refused(404, "not_found");
 }
 
 #[tokio::test]

@@ -66,7 +66,8 @@ async fn the_proxy_can_still_watch_the_database() {
     let setup = Setup::new().await;
     let mut server = superuser().await.connect().await.unwrap();
     // It stays: each database of the server grants it something by now.
-    let create = "DO $$ BEGIN CREATE ROLE rdsproxyadmin; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$";
+    let create =
+        "DO $$ BEGIN CREATE ROLE rdsproxyadmin; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$";
     execute(&mut server, create.to_owned()).await;
     setup.migrate().await.unwrap();
     let query = sqlx::query_scalar("SELECT has_database_privilege('rdsproxyadmin', $1, 'CONNECT')");

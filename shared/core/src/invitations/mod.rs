@@ -7,13 +7,13 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::ids::UserId;
 use crate::base::page::{Limit, Page};
 use crate::base::strings::Email;
 use crate::base::text::Text;
 use crate::identity::actor::Actor;
-use crate::identity::permissions::{Action, Role};
+use crate::identity::permissions::{Action, Grant, Role};
 use crate::identity::tokens::VerifiedToken;
 use crate::me::{self, Membership};
 use crate::members::check_owner_rule;
@@ -22,6 +22,9 @@ use crate::platform::db::{Db, Resource, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
 crate::id!(InvitationId);
+
+const UNVERIFIED: &str =
+    "who is to run a carrier shows a verified e-mail address: send a token that says it, such as an ID token";
 
 /// Somebody who was asked to work for the carrier.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
@@ -131,7 +134,8 @@ pub async fn delete(tx: &mut Tx, id: InvitationId) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NotFound`](crate::base::error::Error::NotFound) for a token that is unknown, used or expired,
-/// [`Error::Forbidden`](crate::base::error::Error::Forbidden) when the person's verified address is another one,
+/// [`Error::Forbidden`](crate::base::error::Error::Forbidden) when the token says another address, or none that is verified
+/// where the invitation is an owner's or admin's,
 /// [`Error::OverLimit`](crate::base::error::Error::OverLimit).
 pub async fn begin_accept(
     db: &Db,
@@ -140,13 +144,17 @@ pub async fn begin_accept(
     acceptance: &Acceptance,
     key: Option<&IdempotencyKey>,
 ) -> Result<Tx> {
-    let verified = person.email.as_deref().filter(|_| person.email_verified);
     let accept = format!(
         "SELECT app.accept_invitation('{}', {})",
         hash(acceptance.token.as_str()),
-        verified.map_or("NULL".to_owned(), escape_literal),
+        person.email.as_deref().map_or("NULL".to_owned(), escape_literal),
     );
-    db.begin_after(actor, &[me::sign_in(actor, person), accept], key).await
+    let tx = db.begin_after(actor, &[me::sign_in(actor, person), accept], key).await?;
+    let runs_the_carrier = matches!(tx.entered.grant, Grant::Role(Role::Owner | Role::Admin));
+    if runs_the_carrier && !person.email_verified {
+        return Err(Error::Forbidden(UNVERIFIED.into()));
+    }
+    Ok(tx)
 }
 
 /// What the person who has accepted is now.

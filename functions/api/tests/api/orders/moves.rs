@@ -170,7 +170,11 @@ async fn a_partial_pickup_shows_in_the_counts_and_the_order_waits_for_the_last_v
         [("/unassign", json!({})), ("/assign", json!({"driver_id": driver})), ("/cancel", cancellation)]
     {
         let problem = owner.post(&path(&order, action), body).await.refused(409, "conflict");
-        assert_eq!(problem["allowed"], json!(["picked_up"]), "{action} is no longer legal, though the order is assigned");
+        assert_eq!(
+            problem["allowed"],
+            json!(["picked_up"]),
+            "{action} is no longer legal, though the order is assigned"
+        );
     }
 
     let all = owner.post(&path(&order, "/pickup"), json!({})).await.expect(200);
