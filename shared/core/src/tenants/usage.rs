@@ -78,8 +78,6 @@ pub enum LimitName {
     Trucks,
 }
 
-crate::text_column!(LimitName);
-
 /// Over which time a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
