@@ -5,8 +5,6 @@ use sqlx::postgres::PgDatabaseError;
 
 use crate::base::error::{ConflictCode, Error, PlanLimit};
 
-/// The code of a conflict that passes by itself.
-
 pub fn unavailable() -> Error {
     Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
 }
