@@ -60,7 +60,7 @@ def owner(stack, base_url):
     """A session of the owner of a new carrier on the plan pro."""
     session = newcomer(stack)
     # Of two carriers, so that a request must name the one that it means: Schemathesis creates more.
-    carriers = [session.post(base_url + "/v1/tenants", json=example("NewTenant")).json()["id"] for _ in range(2)]
+    carriers = [session.post(base_url + "/v1/tenants", json=example("TenantCreate")).json()["id"] for _ in range(2)]
     users.upgrade(stack, carriers[0])
     session.headers["Tenant-Id"] = carriers[0]
     return session
@@ -149,7 +149,7 @@ def narrowed(document, tenant, known, provider):
         for member in properties.keys() & members.keys():
             nullable = {"type": "null"} in properties[member].get("oneOf", [])
             properties[member] = {"oneOf": [members[member], {"type": "null"}]} if nullable else members[member]
-    for name in ("NewProviderKey", "ProviderKeyRotation"):
+    for name in ("ProviderKeyCreate", "ProviderKeyRotation"):
         # Nobody else is to hear of invented keys.
         schema = document["components"]["schemas"][name]
         schema["properties"] |= {"base_url": {"type": "string", "enum": [provider]}}
@@ -157,7 +157,7 @@ def narrowed(document, tenant, known, provider):
             schema["required"].append("base_url")
             schema["properties"]["provider"] = {"type": "string", "enum": ["openai_compatible"]}
     # Rules run it: nobody's model is asked.
-    document["components"]["schemas"]["NewExecution"]["properties"]["skill"] = {"type": "string", "enum": ["extract_order"]}
+    document["components"]["schemas"]["ExecutionCreate"]["properties"]["skill"] = {"type": "string", "enum": ["extract_order"]}
     for path, item in document["paths"].items():
         segments = path.split("/")
         of_path = {name[1:-1]: known.get(of) for of, name in zip(segments, segments[1:]) if name.startswith("{")}

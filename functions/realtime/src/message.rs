@@ -70,6 +70,8 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use carhaul_http::problem::ProblemType;
+
     use super::*;
 
     fn refused(text: &str) -> Problem {
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn a_bad_message_is_a_problem_and_not_a_fault() {
         for text in ["", "x", "{", "\u{0}"] {
-            assert_eq!(refused(text).r#type, "urn:carhaul:problem:malformed", "{text}");
+            assert_eq!(refused(text).r#type, ProblemType::Malformed, "{text}");
         }
         for (text, detail) in [
             ("null", "invalid type"),
@@ -101,7 +103,7 @@ mod tests {
             (r#"{"type":"subscribe","topics":["orders"],"from":1}"#, "unknown field `from`"),
         ] {
             let problem = refused(text);
-            assert_eq!(problem.r#type, "urn:carhaul:problem:invalid", "{text}");
+            assert_eq!(problem.r#type, ProblemType::Invalid, "{text}");
             assert!(problem.errors[0].detail.contains(detail), "{text}: {}", problem.errors[0].detail);
         }
     }

@@ -21,7 +21,7 @@ use carhaul_core::platform::db::Db;
 use carhaul_core::platform::queue::Queue;
 use carhaul_core::platform::telemetry;
 use carhaul_http::envelope;
-use carhaul_http::problem::{self, Failure, Refusal};
+use carhaul_http::problem::{self, Failure, ProblemType, Refusal};
 use http::{HeaderMap, StatusCode};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -89,7 +89,8 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Body) -> Resu
 }
 
 async fn take(app: &App, signature: &str, body: Body) -> Result<Response, Failure> {
-    let too_large = |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB");
+    let too_large =
+        |_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemType::TooLarge, "The body is larger than 1 MB");
     let body = to_bytes(body, MAX_BODY).await.map_err(too_large)?;
     app.signing.verify(signature, &body).await?;
 
@@ -131,7 +132,7 @@ fn refuse(bad: BadSignature) -> Failure {
         BadSignature::NoSecret => {
             Error::Forbidden("no signing secret is configured, so nothing can be accepted".into()).into()
         }
-        bad => Refusal::new(StatusCode::BAD_REQUEST, "bad_signature", "The signature is not valid")
+        bad => Refusal::new(StatusCode::BAD_REQUEST, ProblemType::BadSignature, "The signature is not valid")
             .detail(bad.to_string())
             .into(),
     }

@@ -8,7 +8,7 @@ use carhaul_core::platform::idempotency::IdempotencyKey;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::problem::{Failure, Refusal};
+use crate::problem::{Failure, ProblemType, Refusal};
 
 /// Far above any order, far below what a function can hold.
 const MAX_BODY: usize = 1024 * 1024;
@@ -51,15 +51,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Post<T> {
 
 async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Failure> {
     let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 1 MB")
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ProblemType::TooLarge, "The body is larger than 1 MB")
             .detail("send at most 1048576 bytes")
     })?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let json = matches!(essence.as_str(), "application/json" | "application/merge-patch+json");
     if !bytes.is_empty() && !json {
-        let refusal =
-            Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON");
+        let refusal = Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ProblemType::UnsupportedMediaType,
+            "The body must be JSON",
+        );
         return Err(refusal.detail("send it with Content-Type: application/json").into());
     }
     Ok(bytes)

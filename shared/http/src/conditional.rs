@@ -13,15 +13,17 @@ pub enum IfMatch {
     /// `*`: whatever version is there.
     Any,
     Version(i64),
-    /// Not an ETag of ours, so it matches nothing.
+    /// An ETag that is none of ours, or a weak one: it matches nothing.
     Never,
+    /// No ETag at all.
+    Malformed,
 }
 
 impl IfMatch {
     /// For changes that must say what they change: None is any version.
     ///
     /// # Errors
-    /// [`Error::VersionRequired`], [`Error::Stale`].
+    /// [`Error::VersionRequired`], [`Error::Stale`], [`Error::Invalid`] for what is no ETag.
     pub fn required(self) -> Result<Option<i64>> {
         if self == Self::Absent { Err(Error::VersionRequired) } else { self.optional() }
     }
@@ -29,12 +31,15 @@ impl IfMatch {
     /// For moves, which check the state by themselves.
     ///
     /// # Errors
-    /// [`Error::Stale`].
+    /// [`Error::Stale`], [`Error::Invalid`] for what is no ETag.
     pub fn optional(self) -> Result<Option<i64>> {
         match self {
             Self::Absent | Self::Any => Ok(None),
             Self::Version(version) => Ok(Some(version)),
             Self::Never => Err(Error::Stale),
+            Self::Malformed => {
+                Err(Error::invalid("If-Match", "must be one ETag in its quotation marks, such as \"3\", or *"))
+            }
         }
     }
 
@@ -43,8 +48,16 @@ impl IfMatch {
         if value == "*" {
             return Self::Any;
         }
-        let tag = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        tag.and_then(|tag| tag.parse().ok()).map_or(Self::Never, Self::Version)
+        let strong = value.strip_prefix("W/").unwrap_or(value);
+        // Whatever stands between quotation marks, but those themselves, blanks and control characters (8.8.3).
+        let is_of_tag = |c: char| c == '!' || c > '"' && c != '\x7F';
+        match strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(tag) if tag.chars().all(is_of_tag) => match tag.parse() {
+                Ok(version) if strong.len() == value.len() => Self::Version(version),
+                _ => Self::Never,
+            },
+            _ => Self::Malformed,
+        }
     }
 }
 
@@ -53,7 +66,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let value = parts.headers.get(header::IF_MATCH);
-        Ok(value.map_or(Self::Absent, |value| value.to_str().map_or(Self::Never, Self::parse)))
+        Ok(value.map_or(Self::Absent, |value| value.to_str().map_or(Self::Malformed, Self::parse)))
     }
 }
 
@@ -65,8 +78,11 @@ mod tests {
     fn only_a_strong_tag_of_ours_names_a_version() {
         assert_eq!(IfMatch::parse("\"7\""), IfMatch::Version(7));
         assert_eq!(IfMatch::parse(" * "), IfMatch::Any);
-        for other in ["W/\"7\"", "7", "\"a\"", "\"7\", \"8\"", ""] {
+        for other in ["W/\"7\"", "\"a\"", "\"\"", "W/\"a\""] {
             assert_eq!(IfMatch::parse(other), IfMatch::Never, "{other}");
+        }
+        for no_tag in ["", "7", "zz", "\"", "\"7", "7\"", "W/7", "w/\"7\"", "\"7\", \"8\"", "\"a b\""] {
+            assert_eq!(IfMatch::parse(no_tag), IfMatch::Malformed, "{no_tag}");
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Errors as `application/problem+json` (RFC 9457): the only place that maps the core's errors to status codes.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use carhaul_core::base::error::{Error, FieldError, PlanLimit};
+use carhaul_core::base::error::{ConflictCode, Error, FieldError, PlanLimit};
+use carhaul_core::tenants::LimitName;
+use chrono::{DateTime, Utc};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
@@ -18,9 +18,8 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 /// An error as the client sees it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Names the kind of error and never changes: `urn:carhaul:problem:` and a word.
-    #[schema(example = "urn:carhaul:problem:invalid")]
-    pub r#type: String,
+    /// Names the kind of error and never changes.
+    pub r#type: ProblemType,
     /// The kind of error, for a person.
     #[schema(example = "The input is invalid")]
     pub title: String,
@@ -35,10 +34,68 @@ pub struct Problem {
     /// Each bad field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Members of single kinds: `limit`, `max`, `used`, `resets_at` of `over_limit` and `rate_limited`; `allowed` of a refused move; `code` of
-    /// a conflict.
-    #[serde(flatten)]
-    pub more: BTreeMap<String, Value>,
+    /// Of a `conflict`: why the present state does not allow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ConflictCode>,
+    /// Of a refused move: the states, or moves, that would be allowed; none is an answer, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<String>>,
+    /// Of `over_limit` and `rate_limited`: which limit of the plan it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LimitName>)]
+    pub limit: Option<String>,
+    /// What the plan allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// How much of it is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub used: Option<i64>,
+    /// When counting starts anew; null for what does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub resets_at: Option<Option<DateTime<Utc>>>,
+}
+
+/// The kinds of errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum ProblemType {
+    /// Of the endpoint for Stripe alone.
+    #[serde(rename = "urn:carhaul:problem:bad_signature")]
+    BadSignature,
+    #[serde(rename = "urn:carhaul:problem:conflict")]
+    Conflict,
+    #[serde(rename = "urn:carhaul:problem:forbidden")]
+    Forbidden,
+    #[serde(rename = "urn:carhaul:problem:gone")]
+    Gone,
+    #[serde(rename = "urn:carhaul:problem:internal")]
+    Internal,
+    #[serde(rename = "urn:carhaul:problem:invalid")]
+    Invalid,
+    #[serde(rename = "urn:carhaul:problem:malformed")]
+    Malformed,
+    #[serde(rename = "urn:carhaul:problem:method_not_allowed")]
+    MethodNotAllowed,
+    #[serde(rename = "urn:carhaul:problem:not_found")]
+    NotFound,
+    #[serde(rename = "urn:carhaul:problem:over_limit")]
+    OverLimit,
+    #[serde(rename = "urn:carhaul:problem:rate_limited")]
+    RateLimited,
+    #[serde(rename = "urn:carhaul:problem:stale")]
+    Stale,
+    #[serde(rename = "urn:carhaul:problem:throttled")]
+    Throttled,
+    #[serde(rename = "urn:carhaul:problem:too_large")]
+    TooLarge,
+    #[serde(rename = "urn:carhaul:problem:unauthenticated")]
+    Unauthenticated,
+    #[serde(rename = "urn:carhaul:problem:unavailable")]
+    Unavailable,
+    #[serde(rename = "urn:carhaul:problem:unsupported_media_type")]
+    UnsupportedMediaType,
+    #[serde(rename = "urn:carhaul:problem:version_required")]
+    VersionRequired,
 }
 
 /// A problem on its way out. [`crate::envelope`] adds the request id and writes it down.
@@ -51,21 +108,26 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
+    pub fn new(status: StatusCode, r#type: ProblemType, title: &str) -> Self {
         let problem = Problem {
-            r#type: format!("urn:carhaul:problem:{kind}"),
+            r#type,
             title: title.to_owned(),
             status: status.as_u16(),
             detail: None,
             request_id: None,
             errors: Vec::new(),
-            more: BTreeMap::new(),
+            code: None,
+            allowed: None,
+            limit: None,
+            max: None,
+            used: None,
+            resets_at: None,
         };
         Self { problem, headers: Vec::new(), cause: None }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
+        Self::new(StatusCode::BAD_REQUEST, ProblemType::Malformed, "The request cannot be read").detail(detail)
     }
 
     #[must_use]
@@ -81,21 +143,17 @@ impl Refusal {
     }
 
     fn unauthenticated(detail: Cow<'static, str>, challenge: &str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid credential is needed")
+        Self::new(StatusCode::UNAUTHORIZED, ProblemType::Unauthenticated, "A valid credential is needed")
             .detail(detail)
             .header(header::WWW_AUTHENTICATE, challenge)
     }
 
-    fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.problem.more.insert(member.to_owned(), value.into());
+    fn limit(mut self, limit: PlanLimit) -> Self {
+        self.problem.limit = Some(limit.limit);
+        self.problem.max = Some(limit.max);
+        self.problem.used = Some(limit.used);
+        self.problem.resets_at = Some(limit.resets_at);
         self
-    }
-
-    fn limit(self, limit: PlanLimit) -> Self {
-        self.with("limit", limit.limit)
-            .with("max", limit.max)
-            .with("used", limit.used)
-            .with("resets_at", json!(limit.resets_at))
     }
 
     fn header(mut self, name: HeaderName, value: &str) -> Self {
@@ -145,42 +203,43 @@ fn refuse(error: Error) -> Refusal {
             Refusal::unauthenticated(detail, &challenge)
         }
         Error::Forbidden(detail) => {
-            Refusal::new(StatusCode::FORBIDDEN, "forbidden", "You may not do this").detail(detail)
+            Refusal::new(StatusCode::FORBIDDEN, ProblemType::Forbidden, "You may not do this").detail(detail)
         }
-        Error::NotFound(what) => {
-            Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail(format!("there is no such {what}"))
-        }
-        Error::Gone(detail) => Refusal::new(StatusCode::GONE, "gone", "Kept no longer").detail(detail),
+        Error::NotFound(what) => Refusal::new(StatusCode::NOT_FOUND, ProblemType::NotFound, "Not found")
+            .detail(format!("there is no such {what}")),
+        Error::Gone(detail) => Refusal::new(StatusCode::GONE, ProblemType::Gone, "Kept no longer").detail(detail),
         Error::Conflict { code, detail, allowed } => {
-            let refusal = Refusal::new(StatusCode::CONFLICT, "conflict", "The present state does not allow this")
-                .detail(detail)
-                .with("code", code);
-            match allowed {
-                Some(allowed) => refusal.with("allowed", allowed),
-                None => refusal,
-            }
+            let mut refusal =
+                Refusal::new(StatusCode::CONFLICT, ProblemType::Conflict, "The present state does not allow this")
+                    .detail(detail);
+            refusal.problem.code = Some(code);
+            refusal.problem.allowed = allowed;
+            refusal
         }
         Error::Invalid(errors) => {
-            let mut refusal = Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The input is invalid")
-                .detail(summary(&errors));
+            let mut refusal =
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, ProblemType::Invalid, "The input is invalid")
+                    .detail(summary(&errors));
             refusal.problem.errors = errors;
             refusal
         }
-        Error::Stale => Refusal::new(StatusCode::PRECONDITION_FAILED, "stale", "It has changed since you read it")
-            .detail("read it again and send its new ETag in If-Match"),
+        Error::Stale => {
+            Refusal::new(StatusCode::PRECONDITION_FAILED, ProblemType::Stale, "It has changed since you read it")
+                .detail("read it again and send its new ETag in If-Match")
+        }
         Error::VersionRequired => {
-            Refusal::new(StatusCode::PRECONDITION_REQUIRED, "version_required", "If-Match is required")
+            Refusal::new(StatusCode::PRECONDITION_REQUIRED, ProblemType::VersionRequired, "If-Match is required")
                 .detail("send the ETag of the version that you mean to change in If-Match")
         }
         Error::OverLimit(limit) => {
             let detail = format!("your plan allows {}", counted(limit.max, &limit.limit.replace('_', " ")));
-            Refusal::new(StatusCode::PAYMENT_REQUIRED, "over_limit", "The plan's limit is used up")
+            Refusal::new(StatusCode::PAYMENT_REQUIRED, ProblemType::OverLimit, "The plan's limit is used up")
                 .detail(detail)
                 .limit(limit)
         }
         Error::OverRate(limit) => {
             let detail = format!("your plan allows {} a second", counted(limit.max, "requests"));
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests")
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, ProblemType::RateLimited, "Too many requests")
                 .detail(detail)
                 .header(rate_limit::LIMIT, &limit.max.to_string())
                 .header(rate_limit::REMAINING, "0")
@@ -189,18 +248,21 @@ fn refuse(error: Error) -> Refusal {
                 .limit(limit)
         }
         Error::Throttled { retry_after_seconds } => {
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "throttled", "Too many attempts")
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, ProblemType::Throttled, "Too many attempts")
                 .detail(format!("try again in {retry_after_seconds} s"))
                 .retry_after(retry_after_seconds)
         }
         Error::Unavailable { detail, retry_after_seconds } => {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, ProblemType::Unavailable, "Temporarily unavailable")
                 .detail(detail)
                 .retry_after(retry_after_seconds)
         }
         Error::AnsweredBefore(_) | Error::Internal(_) => {
-            let mut refusal =
-                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side");
+            let mut refusal = Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                ProblemType::Internal,
+                "Something went wrong on our side",
+            );
             refusal.cause = Some(error.to_string());
             refusal
         }
@@ -248,11 +310,15 @@ impl IntoResponse for Failure {
 
 /// No such route.
 pub async fn no_route() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "not_found", "Not found").detail("there is no such address")
+    Refusal::new(StatusCode::NOT_FOUND, ProblemType::NotFound, "Not found").detail("there is no such address")
 }
 
 /// A route, and not this method.
 pub async fn no_method() -> Refusal {
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take this method")
-        .detail("the header Allow names the methods that it takes")
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ProblemType::MethodNotAllowed,
+        "This address does not take this method",
+    )
+    .detail("the header Allow names the methods that it takes")
 }

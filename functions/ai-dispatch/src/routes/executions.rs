@@ -54,6 +54,10 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query
 }
 
 /// Run a skill. The answer comes at once; the result is there when the status of the execution says `succeeded`.
+///
+/// Ask `GET /v1/executions/{execution_id}` for it, or wait for its event. A result that proposes a change changes
+/// nothing until a person applies it. Executions count for the month's `ai_executions` of the plan, whatever model they
+/// ask.
 #[utoipa::path(post, path = "/v1/executions", operation_id = "create_execution", tag = "executions",
     request_body = NewExecution, responses((status = ACCEPTED, body = Execution)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewExecution>) -> Outcome {

@@ -89,6 +89,8 @@ async fn decide(
 
 /// Apply a proposal: a drafted order is created, a match is assigned, with the permissions of whoever applies it and only if
 /// its orders have not changed. Applying it again changes nothing.
+///
+/// A drafted order needs `orders:write`, too, a match `orders:dispatch`.
 #[utoipa::path(post, path = "/v1/executions/{execution_id}/apply", operation_id = "apply_execution", tag = "executions",
     params(("execution_id" = ExecutionId, Path)), request_body = Option<Application>,
     responses((status = OK, body = Execution)))]

@@ -18,11 +18,7 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
 #[openapi(
     info(
         title = "carhaul",
-        description = "Transport management for vehicle-transport carriers. Send `Authorization: Bearer` with a token of \
-            your identity provider or an API key, and `Tenant-Id` if you belong to several carriers. Errors are \
-            `application/problem+json`; an address refuses a method that it does not have with 405. Money is a decimal string, times are RFC 3339 in UTC, days are the carrier's or \
-            the stop's local ones.",
-        license(name = "Proprietary")
+        license(name = "Proprietary", identifier = "LicenseRef-Proprietary")
     ),
     components(schemas(
         carhaul_http::problem::Problem,
@@ -57,6 +53,9 @@ pub const COMMITTED: &str = include_str!("../../openapi.json");
 )]
 struct Base;
 
+/// How to call it: what holds for every operation, in Markdown.
+const INTRODUCTION: &str = include_str!("introduction.md");
+
 /// The document as the code has it now.
 pub fn document() -> Value {
     let mut api = Base::openapi();
@@ -67,6 +66,7 @@ pub fn document() -> Value {
     operations::complete(&mut document);
     words::describe(&mut document);
     schemas::drop_unused(&mut document);
+    document["info"]["description"] = json!(INTRODUCTION.trim_end());
     document["components"]["securitySchemes"] = json!({
         "token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",

@@ -1,9 +1,17 @@
 //! What follows from the kind of an operation: the headers it takes, the refusals it knows, and what its answers say beside
 //! their bodies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use carhaul_core::base::words::{self as core_words, Word};
+use carhaul_core::identity::permissions::Action;
 use serde_json::{Map, Value, json};
+
+use super::words;
+
+/// What each operation in a carrier needs, whatever its body says.
+const PERMISSIONS: &str = include_str!("permissions.json");
+const UUID: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 
 /// What is taken back as a whole, whatever it says now: these have no ETag.
 const WITHOUT_ETAG: [&str; 3] = ["/v1/invitations/", "/v1/api-keys/", "/v1/documents/"];
@@ -61,12 +69,17 @@ const REFUSALS: [Refusal; 15] = [
     (404, "NotFound", "No such thing in your carrier", &RATE_LIMIT),
     (405, "MethodNotAllowed", "The address is another one, which does not take this method", &["Allow"]),
     (409, "Conflict", "The present state does not allow it: `code` says why, `allowed` what it allows", &RATE_LIMIT),
-    (412, "Stale", "It has changed since you read it", &RATE_LIMIT),
+    (412, "Stale", "It has changed since you read it, or `If-Match` is no strong ETag of it", &RATE_LIMIT),
     (413, "TooLarge", "The body is larger than 1 MB", &[]),
     (415, "UnsupportedMediaType", "The body is not JSON", &[]),
     (422, "Invalid", "Invalid input: `errors` names each bad field", &RATE_LIMIT),
     (428, "VersionRequired", "If-Match is missing", &[]),
-    (429, "TooManyRequests", "Too many requests; see Retry-After", &LATER),
+    (
+        429,
+        "TooManyRequests",
+        "Too many requests: `rate_limited` by the plan, or `throttled` after too many credentials that were refused",
+        &LATER,
+    ),
     (500, "Internal", "A fault on our side", &[]),
     (503, "Unavailable", "Temporarily unavailable; see Retry-After", &["Retry-After"]),
 ];
@@ -82,11 +95,11 @@ const HEADERS: [(&str, &str, &str); 11] = [
     (
         "RateLimit-Limit",
         "integer",
-        "Calls that the plan allows: in a month or a second, whichever is nearer to its end.",
+        "If the call was counted: calls that the plan allows, in a month or a second, whichever is nearer to its end.",
     ),
-    ("RateLimit-Policy", "string", "Both limits: calls and, as `w`, in how many seconds."),
-    ("RateLimit-Remaining", "integer", "Calls that are left of it."),
-    ("RateLimit-Reset", "integer", "Seconds until it starts anew."),
+    ("RateLimit-Policy", "string", "If the call was counted: both limits, calls and, as `w`, in how many seconds."),
+    ("RateLimit-Remaining", "integer", "If the call was counted: calls that are left of it."),
+    ("RateLimit-Reset", "integer", "If the call was counted: seconds until it starts anew."),
     ("Request-Id", "string", "Quote it when you ask for help: it finds the log line."),
     ("Retry-After", "integer", "Seconds to wait before the request is sent again."),
     ("WWW-Authenticate", "string", "Why the credential was refused, as RFC 6750 has it."),
@@ -95,6 +108,9 @@ const HEADERS: [(&str, &str, &str); 11] = [
 /// Adds to every operation what follows from its kind, and to the components what that refers to.
 pub fn complete(document: &mut Value) {
     let versioned = versioned(document);
+    let told = told(document);
+    let permissions: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(PERMISSIONS).expect("permissions.json is JSON");
     let namesakes = namesakes(&document["paths"]);
     for (path, item) in document["paths"].as_object_mut().expect("there are routes") {
         for (method, operation) in item.as_object_mut().expect("a path item is an object") {
@@ -104,7 +120,10 @@ pub fn complete(document: &mut Value) {
             }
             kind.add_parameters(operation);
             kind.add_refusals(operation, namesakes.contains(&(path.clone(), method.clone())));
-            kind.describe_successes(operation, &versioned);
+            kind.describe_successes(operation, &versioned, &told);
+            if let Some(needed) = permissions.get(&kind.id) {
+                require(operation, needed);
+            }
         }
     }
     let header = |(name, r#type, description): (&str, &str, &str)| {
@@ -168,7 +187,8 @@ impl<'a> Kind<'a> {
     fn add_parameters(&self, operation: &mut Value) {
         let mut headers: Vec<(&str, &str, bool, Value)> = Vec::new();
         if self.in_tenant() {
-            let id = json!({"type": "string", "format": "uuid"});
+            // A generator that has a type for UUIDs takes the value of a header for one, and cannot send it.
+            let id = json!({"type": "string", "pattern": UUID});
             headers.push(("Tenant-Id", "The carrier, when you belong to several.", false, id));
         }
         if self.method == "post" && self.has_effect() {
@@ -200,13 +220,19 @@ impl<'a> Kind<'a> {
             if parameter["schema"] == json!({"type": "string"}) {
                 parameter["schema"]["minLength"] = json!(1);
             }
+            if parameter["schema"]["type"] == "array" {
+                parameter["style"] = json!("form");
+                parameter["explode"] = json!(true);
+            }
         }
     }
 
     fn add_refusals(&self, operation: &mut Value, has_namesake: bool) {
         let mut statuses = vec![500, 503];
         if !self.is_open {
-            statuses.extend([401, 403, 422, 429]);
+            statuses.extend([401, 403, 429]);
+            // Who names no carrier and sends nothing can have nothing wrong.
+            statuses.extend((self.in_tenant() || self.has_body).then_some(422));
             if !self.is(&WITHOUT_LIMIT) {
                 statuses.push(402);
             }
@@ -235,7 +261,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    fn describe_successes(&self, operation: &mut Value, versioned: &BTreeSet<String>) {
+    fn describe_successes(&self, operation: &mut Value, versioned: &BTreeSet<String>, told: &BTreeMap<String, String>) {
         let responses = operation["responses"].as_object_mut().expect("every operation answers");
         for (status, response) in responses.iter_mut().filter(|(_, response)| response.get("$ref").is_none()) {
             let mut tells = vec!["Request-Id"];
@@ -257,10 +283,46 @@ impl<'a> Kind<'a> {
             }
             response["headers"] = references(&tells);
             if response["description"].as_str().is_none_or(str::is_empty) {
-                response["description"] = json!("Done");
+                response["description"] = json!(self.says(status, response, versioned, told));
             }
         }
     }
+
+    /// What a success shows.
+    fn says(
+        &self,
+        status: &str,
+        response: &Value,
+        versioned: &BTreeSet<String>,
+        told: &BTreeMap<String, String>,
+    ) -> String {
+        let shows = response["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
+        let name = shows.rsplit('/').next().unwrap_or_default();
+        let thing = words::apart(name.trim_start_matches("Issued").trim_start_matches("Announced"));
+        match status {
+            "204" => "Done: there is nothing to show.".to_owned(),
+            _ if name.ends_with("Page") || name.ends_with("List") => "A page of the list.".to_owned(),
+            "201" if self.is(&WITHOUT_LOCATION) => format!("The new {thing}."),
+            "201" => format!("The new {thing}; `Location` is its address."),
+            "202" => format!("Accepted: the {thing} as it is now. `Location` is where to ask how far it is."),
+            _ if versioned.contains(shows) => format!("The {thing} as it is now."),
+            _ => told.get(shows).cloned().unwrap_or_else(|| format!("The {thing}.")),
+        }
+    }
+}
+
+/// Says what the caller must be allowed, and who is.
+fn require(operation: &mut Value, needed: &[String]) {
+    let of_one = |name: &String| {
+        let action: Action = core_words::parse(name).expect("permissions.json names permissions");
+        let roles: Vec<_> = action.roles().iter().map(|role| Word(role).to_string()).collect();
+        let keys = if action.grantable_to_keys() { "API keys with this scope" } else { "no API key" };
+        format!("`{name}` ({}; {keys})", roles.join(", "))
+    };
+    let all = needed.iter().map(of_one).collect::<Vec<_>>().join(" and ");
+    let own = operation["description"].as_str().filter(|own| !own.is_empty()).map(|own| format!("{own}\n\n"));
+    operation["description"] = json!(format!("{}Needs {all}.", own.unwrap_or_default()));
+    operation["x-permissions"] = json!(needed);
 }
 
 fn references<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> Value {
@@ -273,6 +335,16 @@ fn versioned(document: &Value) -> BTreeSet<String> {
     let schemas: &Map<String, Value> = document["components"]["schemas"].as_object().expect("there are schemas");
     let versioned = schemas.iter().filter(|(_, schema)| schema["properties"]["version"].is_object());
     versioned.map(|(name, _)| format!("#/components/schemas/{name}")).collect()
+}
+
+/// What the schemas say of themselves, in one sentence.
+fn told(document: &Value) -> BTreeMap<String, String> {
+    let schemas: &Map<String, Value> = document["components"]["schemas"].as_object().expect("there are schemas");
+    let first = |text: &str| text.split_once(". ").map_or_else(|| text.to_owned(), |(first, _)| format!("{first}."));
+    let says = |(name, schema): (&String, &Value)| {
+        Some((format!("#/components/schemas/{name}"), first(&schema["description"].as_str()?.replace('\n', " "))))
+    };
+    schemas.iter().filter_map(says).collect()
 }
 
 /// Operations that an id would lead to another address: of `/v1/orders/{order_id}` those that `/v1/orders/bulk` does not have.

@@ -4,22 +4,27 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// A whole example of each body that creates something.
+/// A whole example of each body, and of the answers that are read most, by the name that the code has for it.
 const EXAMPLES: &str = include_str!("examples.json");
 
 pub fn tidy(document: &mut Value) {
-    name_patched_parts(document);
-    inline_plain_strings(document);
-    name_rows(document);
-    rename_pages(document);
-    merge_tagged_unions(document);
-    let paths = document["paths"].as_object_mut().expect("there are routes");
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
-    operations.for_each(require_an_object);
+    name_patched_values(document);
     let examples: Map<String, Value> = serde_json::from_str(EXAMPLES).expect("examples.json is JSON");
     for (name, example) in examples {
         document["components"]["schemas"][name]["examples"] = json!([example]);
     }
+    inline_plain_strings(document);
+    name_rows(document);
+    unite_with_null(&mut document["components"]["schemas"]);
+    rename(document);
+    merge_tagged_unions(document);
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    bound_patches(schemas);
+    name_answered_values(schemas);
+    schemas.values_mut().for_each(name_descending);
+    let paths = document["paths"].as_object_mut().expect("there are routes");
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut);
+    operations.for_each(require_an_object);
 }
 
 /// A body that can be left out is left out, not null.
@@ -49,6 +54,9 @@ fn merge_tagged_unions(document: &mut Value) {
             let mut variant = schemas[*part].clone();
             variant["properties"]["type"] =
                 json!({"type": "string", "const": tag, "description": "Which action it is."});
+            for example in variant.get_mut("examples").and_then(Value::as_array_mut).into_iter().flatten() {
+                example["type"] = json!(tag);
+            }
             let required = variant["required"].as_array().into_iter().flatten().cloned();
             variant["required"] = std::iter::once(json!("type")).chain(required).collect();
             merged.insert(variant_name(tag), variant);
@@ -82,17 +90,116 @@ fn variant_name(tag: &str) -> String {
     format!("{}{rest}Action", first.to_uppercase())
 }
 
-/// A patch of a part, such as a stop of an order, is a type of its own and no plain value.
-fn name_patched_parts(document: &mut Value) {
+/// The schema of a patch member is that of its value, which has a name if others name it: of `Patch_Option_PaymentMethod`
+/// that is `PaymentMethod`, or null.
+fn name_patched_values(document: &mut Value) {
     let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
     let mut named = Map::new();
-    for (name, schema) in schemas.clone().iter().filter(|(_, schema)| schema["properties"].is_object()) {
-        if let Some(part) = name.strip_prefix("Patch_") {
-            schemas.entry(part).or_insert_with(|| schema.clone());
-            named.insert(name.clone(), json!({"$ref": format!("#/components/schemas/{part}")}));
+    for (name, schema) in schemas.clone() {
+        let Some(wrapped) = name.strip_prefix("Patch_") else { continue };
+        let (value, inner, wrap): (_, _, fn(Value) -> Value) = if let Some(value) = wrapped.strip_prefix("Option_") {
+            let mut parts = schema["oneOf"].as_array().into_iter().flatten();
+            (value, parts.find(|part| part["type"] != "null"), |of| json!({"oneOf": [of, {"type": "null"}]}))
+        } else if let Some(value) = wrapped.strip_prefix("Vec_") {
+            (value, schema.get("items"), |of| json!({"type": "array", "items": of}))
+        } else {
+            (wrapped, Some(&schema), |of| of)
+        };
+        let Some(inner) = inner else { continue };
+        let has_a_form = ["enum", "format", "pattern", "properties"].iter().any(|key| inner.get(key).is_some());
+        let is_primitive = value.starts_with(|first: char| first.is_lowercase());
+        if has_a_form && !is_primitive && !is_plain(value) {
+            schemas.entry(value).or_insert_with(|| inner.clone());
+            named.insert(name.clone(), wrap(json!({"$ref": format!("#/components/schemas/{value}")})));
         }
     }
     replace_refs(document, &named);
+}
+
+/// `{"type": ["string", "null"], ..}` for a plain value that can be null: in most languages that is one type, where a choice
+/// of two schemas is a type of its own.
+fn unite_with_null(part: &mut Value) {
+    match part {
+        Value::Object(members) => {
+            members.values_mut().for_each(unite_with_null);
+            let others = members.get("oneOf").and_then(Value::as_array).filter(|parts| parts.len() == 2);
+            let other = others.filter(|parts| parts.iter().any(|part| part["type"] == "null"));
+            let other = other.and_then(|parts| parts.iter().find(|part| part["type"] != "null")).cloned();
+            let Some(Value::Object(mut other)) = other else { return };
+            let Some(kind) = other.get("type").and_then(Value::as_str).map(str::to_owned) else { return };
+            if matches!(kind.as_str(), "string" | "integer" | "number" | "boolean") && !other.contains_key("enum") {
+                other["type"] = json!([kind, "null"]);
+                members.remove("oneOf");
+                for (key, value) in other {
+                    members.entry(key).or_insert(value);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unite_with_null),
+        _ => {}
+    }
+}
+
+const BOUNDS: [&str; 4] = ["minimum", "maximum", "minItems", "maxItems"];
+
+/// A change is bound by what bounds a creation.
+fn bound_patches(schemas: &mut Map<String, Value>) {
+    let before = schemas.clone();
+    for (name, patch) in schemas.iter_mut() {
+        let Some(created) = name.strip_suffix("Patch").and_then(|thing| before.get(&format!("{thing}Create"))) else {
+            continue;
+        };
+        for (property, member) in patch.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+            let bounds = BOUNDS.iter().filter_map(|key| Some((*key, created["properties"].get(property)?.get(key)?)));
+            for (key, bound) in bounds {
+                member.as_object_mut().expect("a schema is an object").entry(key).or_insert_with(|| bound.clone());
+            }
+        }
+    }
+}
+
+/// What a thing is created or changed with has a type; the same value in an answer has no other.
+fn name_answered_values(schemas: &mut Map<String, Value>) {
+    let before = schemas.clone();
+    for (name, answer) in schemas.iter_mut() {
+        let requests = ["Create", "Patch"].map(|form| before.get(&format!("{name}{form}")));
+        for (property, member) in answer.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+            let can_be_null = member["type"] == json!(["string", "null"]);
+            let is_free = ["format", "pattern", "enum"].iter().all(|key| member.get(key).is_none());
+            if !is_free || (!can_be_null && member["type"] != "string") {
+                continue;
+            }
+            let named = requests.iter().flatten().find_map(|request| value_type(&request["properties"][property]));
+            if let Some(reference) = named.map(|reference| json!({"$ref": reference})) {
+                let members = member.as_object_mut().expect("a schema is an object");
+                members.remove("type");
+                if can_be_null {
+                    members.insert("oneOf".to_owned(), json!([reference, {"type": "null"}]));
+                } else {
+                    members.insert("$ref".to_owned(), reference["$ref"].clone());
+                }
+            }
+        }
+    }
+}
+
+/// The type that a member has by name, null or not.
+fn value_type(member: &Value) -> Option<&str> {
+    let parts = member["oneOf"].as_array().into_iter().flatten();
+    std::iter::once(member).chain(parts).find_map(|part| part["$ref"].as_str())
+}
+
+/// `-created_at` is a value of a sort and no name in any language.
+fn name_descending(schema: &mut Value) {
+    let values: Vec<_> = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if values.iter().any(|value| value.starts_with('-')) {
+        let name = |value: &&str| match value.strip_prefix('-') {
+            Some(column) => format!("{}_DESCENDING", column.to_uppercase()),
+            None => value.to_uppercase(),
+        };
+        let names: Vec<_> = values.iter().map(name).collect();
+        schema["x-enum-varnames"] = json!(names);
+    }
 }
 
 /// Schemas of bounded text and of patch members are plain strings or numbers with a rule: they read better in place than
@@ -166,18 +273,30 @@ fn find_used(document: &Value, part: &Value, used: &mut BTreeSet<String>) {
     }
 }
 
-/// `Page_Customer` is a fine name in Rust and an odd one in a generated client.
-fn rename_pages(document: &mut Value) {
-    let text = document.to_string();
-    let mut renamed = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some((before, after)) = rest.split_once("Page_") {
-        let end = after.find(|c: char| !c.is_alphanumeric()).unwrap_or(after.len());
-        renamed.push_str(before);
-        renamed.push_str(&after[..end]);
-        renamed.push_str("Page");
-        rest = &after[end..];
+/// `Page_Customer` is a fine name in Rust and an odd one in a generated client, where `NewCustomer` may be what makes a
+/// `Customer`, as constructors in Go are called.
+fn rename(document: &mut Value) {
+    let schemas = document["components"]["schemas"].as_object_mut().expect("there are schemas");
+    let old = std::mem::take(schemas);
+    schemas.extend(old.into_iter().map(|(name, schema)| (public_name(&name).unwrap_or(name), schema)));
+    rename_references(document);
+}
+
+fn public_name(name: &str) -> Option<String> {
+    let created = name.strip_prefix("New").filter(|thing| thing.starts_with(|first: char| first.is_uppercase()));
+    let row = || Some(format!("{}Page", name.strip_prefix("Page_")?));
+    created.map(|thing| format!("{thing}Create")).or_else(row)
+}
+
+fn rename_references(part: &mut Value) {
+    match part {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix("#/components/schemas/").and_then(public_name) {
+                *text = format!("#/components/schemas/{name}");
+            }
+        }
+        Value::Object(members) => members.values_mut().for_each(rename_references),
+        Value::Array(items) => items.iter_mut().for_each(rename_references),
+        _ => {}
     }
-    renamed.push_str(rest);
-    *document = serde_json::from_str(&renamed).expect("only names were changed");
 }

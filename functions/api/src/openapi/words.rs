@@ -15,6 +15,7 @@ pub fn describe(document: &mut Value) {
     }
     for operation in document["paths"].as_object_mut().into_iter().flatten().flat_map(|(_, item)| super::methods(item))
     {
+        summarize(operation);
         let thing = thing_of(operation["operationId"].as_str().unwrap_or_default());
         for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default();
@@ -25,8 +26,34 @@ pub fn describe(document: &mut Value) {
                 None => said,
             };
             describe_as(parameter, said);
+            if parameter["explode"] == true {
+                let says = parameter["description"].as_str().unwrap_or_default();
+                parameter["description"] = json!(format!("{says} Several: repeat it, or put commas between them."));
+            }
         }
     }
+}
+
+/// One sentence is the summary, in lists of operations; what follows it is the beginning of the description. A doc comment
+/// breaks its lines where the code does.
+fn summarize(operation: &mut Value) {
+    let [told, described] = ["summary", "description"].map(|part| flow(operation[part].as_str().unwrap_or_default()));
+    let (summary, rest) = told.split_once(". ").map_or((told.as_str(), ""), |(first, rest)| (first, rest));
+    let description = [rest, described.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    if !summary.is_empty() {
+        operation["summary"] = json!(format!("{}.", summary.trim_end_matches('.')));
+    }
+    if !description.is_empty() {
+        operation["description"] = json!(description.join("\n\n"));
+    }
+}
+
+/// Lines that belong together in one; an empty one stays.
+fn flow(text: &str) -> String {
+    text.split("\n\n")
+        .map(|part| part.split('\n').map(str::trim).collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// `expense category` of `update_expense_category`.
@@ -40,7 +67,7 @@ fn by_form(name: &str) -> Option<String> {
         Some(format!("The id of {}.", a(thing)))
     } else if let Some(thing) = name.strip_suffix("Patch") {
         Some(format!("What to change of {}: what is absent is kept, null empties.", a(thing)))
-    } else if let Some(thing) = name.strip_prefix("New") {
+    } else if let Some(thing) = name.strip_suffix("Create") {
         Some(format!("What {} is created with.", a(thing)))
     } else {
         name.strip_suffix("Action").map(|verb| format!("To {} it.", verb.to_lowercase()))
@@ -49,6 +76,13 @@ fn by_form(name: &str) -> Option<String> {
 
 /// The words of a name with their article: `a new order`.
 fn a(name: &str) -> String {
+    let words = apart(name);
+    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) && !words.starts_with("us") { "an" } else { "a" };
+    format!("{article} {words}")
+}
+
+/// `api key` of `ApiKey`.
+pub fn apart(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
         if letter.is_uppercase() && !words.is_empty() {
@@ -56,8 +90,7 @@ fn a(name: &str) -> String {
         }
         words.extend(letter.to_lowercase());
     }
-    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) && !words.starts_with("us") { "an" } else { "a" };
-    format!("{article} {words}")
+    words.replace("api key", "API key")
 }
 
 fn describe_members(words: &Value, of: &str, schema: &mut Value) {

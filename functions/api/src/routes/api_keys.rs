@@ -24,6 +24,9 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query
 }
 
 /// Create an API key. The answer shows it, this once.
+///
+/// Give it the scopes that it needs and no others. A request that is repeated with its `Idempotency-Key` does not show
+/// the key again.
 #[utoipa::path(post, path = "/v1/api-keys", operation_id = "create_api_key", tag = "api-keys",
     request_body = NewApiKey, responses((status = CREATED, body = IssuedApiKey)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewApiKey>) -> Outcome {

@@ -56,6 +56,9 @@ async fn list_events(State(app): State<App>, Caller(actor): Caller, Query(query)
 
 /// Open the page where the carrier subscribes; one that was opened before is closed. A carrier with a subscription changes it
 /// in the portal.
+///
+/// `success_url` and `cancel_url` are `https://` and on an origin that may call this service. What was bought holds
+/// when Stripe has told of it, a moment after the browser is back: see `GET /v1/billing`.
 #[utoipa::path(post, path = "/v1/billing/checkout-sessions", operation_id = "create_checkout_session", tag = "billing",
     request_body = NewCheckoutSession, responses((status = CREATED, body = HostedPage)))]
 async fn create_checkout_session(
@@ -68,6 +71,8 @@ async fn create_checkout_session(
 }
 
 /// Open the portal, where the carrier changes, pays and ends its subscription.
+///
+/// `return_url` is `https://` and on an origin that may call this service.
 #[utoipa::path(post, path = "/v1/billing/portal-sessions", operation_id = "create_portal_session", tag = "billing",
     request_body = NewPortalSession, responses((status = CREATED, body = HostedPage)))]
 async fn create_portal_session(

@@ -30,6 +30,10 @@ async fn list(
 }
 
 /// Add a document to an order. The answer says where to PUT the file; it is `stored` once that has come and been checked.
+///
+/// Send the file with `upload.method` to `upload.url` with `upload.headers`, before `upload.expires_at`. What comes is
+/// compared with `size`, `content_type` and `sha256`; then the document is `stored`, or `refused`, and an event
+/// `document.uploaded` or `document.refused` tells of it.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/documents", operation_id = "create_order_document", tag = "documents",
     params(("order_id" = OrderId, Path)), request_body = NewDocument,
     responses((status = CREATED, body = AnnouncedDocument)))]
@@ -53,6 +57,8 @@ async fn get(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Docum
 }
 
 /// Get a URL from which the file can be downloaded for five minutes.
+///
+/// A document whose file has not come, or was refused, is a 409, `not_stored`.
 #[utoipa::path(get, path = "/v1/documents/{document_id}/download", operation_id = "download_document", tag = "documents",
     params(("document_id" = DocumentId, Path)), responses((status = OK, body = Download)))]
 async fn download(State(app): State<App>, Caller(actor): Caller, Path(id): Path<DocumentId>) -> Outcome {

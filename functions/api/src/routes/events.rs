@@ -30,6 +30,10 @@ struct ListQuery {
 }
 
 /// List what has changed, oldest first. Ask again with `next_cursor` to follow; nothing is skipped or repeated.
+///
+/// Begin with `after=now`, or with what you have read, and keep `next_cursor`: there always is one, also of an empty
+/// page. An event tells what has changed and not how it is now: read the thing anew. Without polling: `POST
+/// /v1/realtime/tickets`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "list_events", tag = "events", params(ListQuery),
     responses((status = OK, body = Events), (status = GONE, description = "Some of what came after the cursor is kept no longer",
         body = Problem, content_type = "application/problem+json")))]

@@ -41,6 +41,8 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query
 }
 
 /// Invite somebody for seven days. The answer has the token to send them; an open invitation of the same address is replaced.
+///
+/// They accept it with `POST /v1/invitations/accept`, signed in as whoever has that address.
 #[utoipa::path(post, path = "/v1/invitations", operation_id = "create_invitation", tag = "members",
     request_body = NewInvitation, responses((status = CREATED, body = IssuedInvitation)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewInvitation>) -> Outcome {

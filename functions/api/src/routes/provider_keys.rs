@@ -25,6 +25,8 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query
 }
 
 /// Keep a key. It is tried at the provider first; one that the provider refuses, or cannot be asked about, is not kept.
+///
+/// One for each provider (409, `already_exists`). Executions ask with it from then on.
 #[utoipa::path(post, path = "/v1/provider-keys", operation_id = "create_provider_key", tag = "provider-keys",
     request_body = NewProviderKey, responses((status = CREATED, body = ProviderKey)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewProviderKey>) -> Outcome {

@@ -14,7 +14,11 @@ pub fn router() -> Routes {
     Routes::new().routes(routes!(create_ticket))
 }
 
-/// Get a ticket that opens one WebSocket within a minute. The README says how events arrive there.
+/// Get a ticket that opens one WebSocket within a minute.
+///
+/// Open `{url}?ticket={ticket}` and send `{"type": "subscribe", "topics": ["orders"], "after": "now"}`; topics are
+/// those of `GET /v1/events`, whole or for one thing (`orders/{id}`), and `after` takes its cursors. What comes is
+/// `{"type": "events", "data": [..], "next_cursor": ".."}`. Send `{"type": "ping"}` every few minutes.
 #[utoipa::path(post, path = "/v1/realtime/tickets", operation_id = "create_realtime_ticket", tag = "events",
     request_body = NewTicket, responses((status = CREATED, body = IssuedTicket)))]
 async fn create_ticket(

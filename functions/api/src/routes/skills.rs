@@ -132,6 +132,8 @@ struct RenderedPrompt {
 }
 
 /// Check an input against a skill and see what a model would be shown. Nobody is asked, and nothing is counted.
+///
+/// It can be repeated as it is, without an `Idempotency-Key`.
 #[utoipa::path(post, path = "/v1/skills/{skill_id}/test-runs", operation_id = "test_skill", tag = "skills",
     params(("skill_id" = SkillRef, Path)), request_body = TestRun, responses((status = OK, body = RenderedPrompt)))]
 async fn test_run(

@@ -21,6 +21,8 @@ pub fn router() -> Routes {
 }
 
 /// Create a carrier and become its owner. Send an Idempotency-Key, so that a repeated request makes no second one.
+///
+/// It is on the plan `free`. Name it in `Tenant-Id` once you belong to several.
 #[utoipa::path(post, path = "/v1/tenants", operation_id = "create_tenant", tag = "tenant",
     request_body = NewTenant, responses((status = CREATED, body = Tenant)))]
 async fn create(
@@ -93,6 +95,8 @@ struct UsageQuery {
 }
 
 /// Tell what the plan allows and how much of it is used, and what AI has done and cost in a month.
+///
+/// `used` of `requests` is null: a second is over as soon as it is counted.
 #[utoipa::path(get, path = "/v1/usage", operation_id = "get_usage", tag = "tenant",
     params(UsageQuery), responses((status = OK, body = Usage)))]
 async fn usage(State(app): State<App>, Caller(actor): Caller, Query(query): Query<UsageQuery>) -> Outcome {

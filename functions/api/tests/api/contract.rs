@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::support::TestApp;
 use crate::tenant_isolation::document::{self, Operation, operations};
-use crate::tenant_isolation::scene::{Scene, send_with};
-use crate::tenant_isolation::{cases, make_ready, succeeded};
+use crate::tenant_isolation::scene::{Scene, send, send_with};
+use crate::tenant_isolation::{Case, cases, make_ready, succeeded};
 
 /// A plan's limit on these refuses it, and not the limit on calls.
 const LIMITED_OTHERWISE: [&str; 1] = ["accept_invitation"];
@@ -175,6 +175,71 @@ async fn a_body_that_cannot_be_read_is_refused_wherever_there_is_one() {
         tried += 1;
     }
     assert!(tried > 50, "{tried}");
+}
+
+#[tokio::test]
+async fn what_is_no_etag_is_refused_by_its_header_and_a_weak_one_matches_nothing() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let scene = Scene::set(&app, &stripe).await;
+    let mut tried = 0;
+    for case in cases().iter().filter(|case| case.operation.takes("header", "If-Match")) {
+        let Some(example) = case.examples.iter().find(|example| example.succeeds) else { continue };
+        let (id, path) = (&case.operation.id, case.operation.path_with(|of| scene.id(of)));
+        let send = async |etag: &str| {
+            let body = scene.fill(&example.body, |of| scene.id(of));
+            send_with(scene.owner(), &case.operation, &path, example.query, &[("if-match", etag)], body).await
+        };
+        assert_eq!(send("zz").await.invalid_fields(), ["If-Match"], "{id}");
+        assert_eq!(send("W/\"1\"").await.refused(412, "stale")["errors"], Value::Null, "{id}");
+        tried += 1;
+    }
+    assert!(tried > 50, "{tried}");
+}
+
+/// What a key without a scope is refused for is what the document says, one after the other. What only some bodies need is
+/// said in the description.
+#[tokio::test]
+async fn each_operation_needs_the_permissions_that_the_document_says_and_no_others() {
+    let stripe = StripeServer::start().await;
+    let app = TestApp::selling(&stripe).await;
+    let scene = Scene::set(&app, &stripe).await;
+    let document = carhaul_api::openapi::document();
+    // Those whose success leaves nothing to try the others on come last.
+    let mut cases = cases();
+    cases.sort_by_key(|case| case.spoils());
+    let (mut tried, mut faults) = (0, Vec::new());
+    for Case { operation, examples } in cases.iter().filter(|case| case.operation.takes("header", "Tenant-Id")) {
+        let id = &operation.id;
+        let example = examples.iter().find(|example| example.succeeds).unwrap_or(&examples[0]);
+        let method = operation.method.as_str().to_lowercase();
+        let says = &document["paths"][&operation.path][method];
+        let needed: Vec<&str> =
+            says["x-permissions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert!(!needed.is_empty(), "say in src/openapi/permissions.json what {id} needs");
+        for has in 0..=needed.len() {
+            // Of no use for it: a key has at least one.
+            let idle = if needed.contains(&"usage:read") { "events:read" } else { "usage:read" };
+            let scopes: Vec<&str> = std::iter::once(idle).chain(needed[..has].iter().copied()).collect();
+            let issued = scene.owner().post("/v1/api-keys", json!({"name": "One", "scopes": scopes})).await;
+            if issued.status == 422 {
+                break; // no key can have it
+            }
+            let key = scene.owner().with_key(issued.expect(201)["key"].as_str().expect("a new key is shown"));
+            let path = operation.path_with(|of| scene.id(of));
+            let reply = send(&key, operation, &path, example.query, scene.fill(&example.body, |of| scene.id(of))).await;
+            let detail = reply.json["detail"].as_str().unwrap_or_default();
+            let lacks = detail.strip_prefix("the API key lacks the scope ");
+            let of_body = has == needed.len()
+                && lacks.is_some_and(|it| says["description"].to_string().contains(&format!("needs `{it}`")));
+            if lacks != needed.get(has).copied() && !of_body {
+                faults.push(format!("{id} with {scopes:?}: {}", reply.text));
+            }
+            tried += 1;
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(tried > 200, "{tried}");
 }
 
 /// A body from which one required member was taken, and where it was.

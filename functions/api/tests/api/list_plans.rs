@@ -147,7 +147,7 @@ impl Walk {
             "q" => all(&["rare", "common", "nobody"]),
             "state" => all(&["HI", "KY"]),
             "city" => all(&["hilo", "lexington"]),
-            "pickup_state" | "delivery_state" => all(&["S7"]),
+            "pickup_state" | "delivery_state" => all(&["AH"]),
             "pickup_city" | "delivery_city" => all(&["city%207"]),
             "pickup_zip" | "delivery_zip" => all(&["00007"]),
             "number" => all(&["77"]),

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::support::TestApp;
+
 #[test]
 fn the_committed_document_is_what_the_code_says() {
     let generated = format!("{:#}\n", carhaul_api::openapi::document());
@@ -94,6 +96,129 @@ fn a_token_and_an_api_key_are_two_credentials_and_a_person_needs_the_first() {
     let security = |path: &str, method: &str| document["paths"][path][method]["security"].clone();
     assert_eq!(security("/v1/orders", "get"), Value::Null, "as the document says for all");
     assert_eq!(security("/v1/me", "get"), json!([{"token": []}]), "an API key is nobody");
+}
+
+/// Whatever is shown as an example can be sent, or answered, as it is.
+#[test]
+fn each_body_has_an_example_and_examples_fit_their_schemas() {
+    let document = carhaul_api::openapi::document();
+    let schemas = document["components"]["schemas"].as_object().expect("there are schemas");
+    let mut without = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("there are paths") {
+        for (method, operation) in item.as_object().expect("a path has methods") {
+            let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+            let has_members = resolve(&document, body)["properties"].is_object();
+            let silent = has_members && !resolve(&document, body)["examples"].is_array();
+            without.extend(silent.then(|| format!("{method} {path}")));
+        }
+    }
+    assert!(without.is_empty(), "write an example into src/openapi/examples.json for: {without:#?}");
+    let mut examples = 0;
+    for (name, schema) in schemas {
+        let root = json!({"$ref": format!("#/components/schemas/{name}"), "components": {"schemas": schemas}});
+        let validator = jsonschema::options().build(&root).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            let faults: Vec<_> =
+                validator.iter_errors(example).map(|fault| format!("{} {fault}", fault.instance_path())).collect();
+            assert!(faults.is_empty(), "{name}: {faults:#?}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 80, "{examples}");
+}
+
+#[test]
+fn a_change_takes_the_same_types_within_the_same_bounds_as_a_creation() {
+    let document = carhaul_api::openapi::document();
+    let schemas = document["components"]["schemas"].as_object().expect("there are schemas");
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let or_null = |name: &str| json!([reference(name), {"type": "null"}]);
+    let patch = &schemas["OrderPatch"]["properties"];
+    assert_eq!(patch["transport_type"]["$ref"], reference("TransportType")["$ref"]);
+    assert_eq!(patch["payment_method"]["oneOf"], or_null("PaymentMethod"));
+    assert_eq!(patch["customer_id"]["$ref"], reference("CustomerId")["$ref"]);
+    assert_eq!((&patch["tag_ids"]["items"], &patch["tag_ids"]["maxItems"]), (&reference("TagId"), &json!(20)));
+    assert_eq!(schemas["TripPatch"]["properties"]["stops"]["items"], reference("TripStopPatch"));
+    assert_eq!(schemas["Relay"]["properties"]["trailer_id"]["oneOf"], or_null("TrailerId"));
+    let vehicle = &schemas["VehiclePatch"]["properties"];
+    assert_eq!((&vehicle["year"]["minimum"], &vehicle["year"]["maximum"]), (&json!(1886), &json!(2100)));
+    assert_eq!((&vehicle["weight_lbs"]["minimum"], &vehicle["weight_lbs"]["maximum"]), (&json!(1), &json!(200_000)));
+    assert_eq!(vehicle["year"]["type"], json!(["integer", "null"]));
+    assert_eq!(schemas["Stop"]["properties"]["state"]["$ref"], reference("StateCode")["$ref"]);
+    assert_eq!(schemas["Customer"]["properties"]["email"]["oneOf"], or_null("Email"));
+    assert_eq!(schemas["Vehicle"]["properties"]["vin"]["oneOf"], or_null("Vin"));
+    for (name, schema) in schemas {
+        // `NewOrder` is what makes an `Order` in Go.
+        assert!(!name.strip_prefix("New").is_some_and(|thing| schemas.contains_key(thing)), "{name}");
+        for (property, member) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(member.get("enum").is_none(), "the values of {name}.{property} have no type of their own");
+        }
+    }
+}
+
+#[test]
+fn what_generators_stumble_over_is_not_there() {
+    let document = carhaul_api::openapi::document();
+    assert_eq!(document["info"]["license"]["identifier"], "LicenseRef-Proprietary");
+    let names = &document["components"]["schemas"]["OrderSort"];
+    assert_eq!(names["x-enum-varnames"].as_array().map(Vec::len), names["enum"].as_array().map(Vec::len));
+    assert_eq!(names["x-enum-varnames"][0], "CREATED_AT_DESCENDING");
+    let mut several = 0;
+    for (path, item) in document["paths"].as_object().expect("there are paths") {
+        for (method, operation) in item.as_object().expect("a path has methods") {
+            for parameter in operation["parameters"].as_array().expect("it is an array, maybe empty") {
+                let at = format!("{method} {path} {}", parameter["name"]);
+                // The value of a header is a string in every language.
+                assert!(parameter["in"] != "header" || parameter["schema"].get("format").is_none(), "{at}");
+                if parameter["schema"]["type"] == "array" {
+                    assert_eq!((&parameter["style"], &parameter["explode"]), (&json!("form"), &json!(true)), "{at}");
+                    several += 1;
+                }
+            }
+            for (status, response) in operation["responses"].as_object().expect("every operation answers") {
+                assert_ne!(response["description"], "Done", "{method} {path} {status} says nothing");
+            }
+        }
+    }
+    assert!(several > 8, "{several}");
+    assert!(document["paths"]["/v1/me"]["get"]["responses"].get("422").is_none(), "there is nothing to send");
+}
+
+#[tokio::test]
+async fn a_problem_names_its_kind_its_code_and_every_limit_that_there_is() {
+    let document = carhaul_api::openapi::document();
+    let schemas = &document["components"]["schemas"];
+    let problem = &schemas["Problem"]["properties"];
+    assert_eq!(problem["type"]["$ref"], "#/components/schemas/ProblemType");
+    for member in ["code", "limit", "max", "used", "resets_at", "allowed"] {
+        assert!(is_described(&problem[member]), "{member}");
+    }
+    let words =
+        |name: &str| -> Vec<String> { serde_json::from_value(schemas[name]["enum"].clone()).expect("it is an enum") };
+    assert!(words("ConflictCode").contains(&"illegal_move".to_owned()));
+    assert!(words("ProblemType").contains(&"urn:carhaul:problem:throttled".to_owned()));
+    // The plans are data: a limit that a migration adds is to be told of.
+    let app = TestApp::start().await;
+    let known = words("LimitName").iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let strangers = format!("SELECT count(*) FROM plan_limits WHERE plan IN ('free', 'pro') AND name NOT IN ({known})");
+    assert_eq!(app.count(&strangers).await, 0, "LimitName lacks one");
+    let found = format!("SELECT count(DISTINCT name) FROM plan_limits WHERE plan = 'free' AND name IN ({known})");
+    assert_eq!(app.count(&found).await, i64::try_from(words("LimitName").len()).unwrap());
+}
+
+/// A browser that opens the page asks for the document and nothing else, of us or of others; a reader hears the title first.
+#[test]
+fn the_page_needs_nothing_but_the_document_and_begins_with_its_title() {
+    let page = carhaul_api::docs::PAGE;
+    let addresses = page.split("href=\"").chain(page.split("src=\"")).skip(1).filter_map(|rest| rest.split('"').next());
+    let asked: Vec<_> = addresses.filter(|it| !it.starts_with("data:") && !it.starts_with('<')).collect();
+    assert_eq!(asked, ["v1/openapi.json", "v1/openapi.json"], "the links to the document");
+    assert!(page.contains("<link rel=\"icon\" href=\"data:"), "or the browser asks for /favicon.ico");
+    assert_eq!(page.matches("fetch(").count(), 1);
+    let first = ["<h1", "<h2", "<h3"].map(|heading| page.find(heading).unwrap_or(usize::MAX));
+    assert!(first.is_sorted(), "{first:?}");
+    // What a filter hides is hidden, however it is laid out.
+    assert!(page.contains("[hidden] { display: none !important; }"));
 }
 
 fn resolve<'a>(document: &'a Value, part: &'a Value) -> &'a Value {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -25,7 +26,7 @@ pub enum Error {
     /// The present state does not allow it. `allowed` is what it does allow, where that can be told: nothing is an answer,
     /// too.
     #[error("conflict: {detail}")]
-    Conflict { code: &'static str, detail: String, allowed: Option<Vec<String>> },
+    Conflict { code: ConflictCode, detail: String, allowed: Option<Vec<String>> },
     /// The input breaks a rule; each bad field is named.
     #[error("invalid input: {0:?}")]
     Invalid(Vec<FieldError>),
@@ -55,8 +56,63 @@ pub enum Error {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Why the present state does not allow something. There may be more of them one day: take one that you do not know for a
+/// conflict of which `detail` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConflictCode {
+    /// The month's budget for model providers is used up.
+    AiBudgetReached,
+    AlreadyExists,
+    Archived,
+    /// What is billed is not split.
+    Billed,
+    /// The driver of the match cannot any more.
+    Blocked,
+    BuiltinSkill,
+    /// Another request is changing the same thing: send it again.
+    Busy,
+    /// The driver, truck or trailer cannot haul it.
+    CannotHaul,
+    /// The payment service does not know the carrier any more.
+    CustomerMissing,
+    /// The carrier that the request has made before was erased since.
+    Erased,
+    /// Another export is being written.
+    ExportUnfinished,
+    /// `allowed` has the legal ones.
+    IllegalMove,
+    InUse,
+    /// The trip lacks what it needs to be ready.
+    Incomplete,
+    LastOwner,
+    /// The carrier has bought nothing yet.
+    NoCustomer,
+    NoDriver,
+    /// The files of the export are not there yet, or no longer.
+    NotReady,
+    /// The file has not come yet.
+    NotStored,
+    OnATrip,
+    OnHold,
+    /// An order takes no more vehicles.
+    OrderFull,
+    OrdersNotDelivered,
+    PossibleDuplicate,
+    RefusedByPaymentService,
+    /// There is a subscription already.
+    Subscribed,
+    /// Who still pays is not erased.
+    SubscriptionIsLive,
+    /// What a proposal is about has changed since.
+    TargetChanged,
+    TooManyCarriers,
+    /// It is picked up already.
+    UnderWay,
+}
+
 /// One bad field of the input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) to the field in the body, or the name of a query parameter or header.
     #[schema(example = "/vehicles/0/vin")]
@@ -79,7 +135,7 @@ impl Error {
         Self::Invalid(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
-    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(code: ConflictCode, detail: impl Into<String>) -> Self {
         Self::Conflict { code, detail: detail.into(), allowed: None }
     }
 

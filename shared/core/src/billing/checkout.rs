@@ -10,7 +10,7 @@ use super::customer::{self, Situation};
 use super::payments::Payments;
 use super::stripe::client::{self, Session, Stripe, StripeError};
 use super::subscription::SubscriptionStatus;
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::text::Text;
 use crate::identity::actor::Actor;
 use crate::platform::db::{Db, Entered, Tx};
@@ -25,10 +25,10 @@ pub struct NewCheckoutSession {
     pub price: Text<63>,
     /// Where the browser goes once it is paid; Stripe writes its session's id in the place of `{CHECKOUT_SESSION_ID}`. An
     /// `https://` URL on an origin that may call this service.
-    #[schema(example = "https://app.example.com/billing?paid=1")]
+    #[schema(example = "http://localhost:3000/billing?paid=1")]
     pub success_url: Text<2000>,
     /// Where the browser goes if nothing was bought.
-    #[schema(example = "https://app.example.com/billing")]
+    #[schema(example = "http://localhost:3000/billing")]
     pub cancel_url: Text<2000>,
 }
 
@@ -90,12 +90,15 @@ pub async fn begin(
             return Ok((HostedPage { url: session.url }, tx));
         }
     }
-    Err(Error::conflict("busy", "another checkout of your carrier was begun at the same time; begin yours anew"))
+    Err(Error::conflict(
+        ConflictCode::Busy,
+        "another checkout of your carrier was begun at the same time; begin yours anew",
+    ))
 }
 
 fn subscribed() -> Error {
     Error::conflict(
-        "subscribed",
+        ConflictCode::Subscribed,
         "your carrier has a subscription already: its plan is changed, paid and ended in the billing portal",
     )
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::return_urls::ReturnUrls;
 use super::stripe::client::{Stripe, StripeError};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::platform::config::StripeConfig;
 use crate::platform::secrets::Secrets;
 
@@ -113,14 +113,14 @@ fn explain(error: StripeError) -> Error {
             Error::Unavailable { detail: "payments are not set up rightly here", retry_after_seconds: 60 }
         }
         (_, Some("resource_missing"), Some("customer")) => Error::conflict(
-            "customer_missing",
+            ConflictCode::CustomerMissing,
             "the payment service does not know your carrier any more; once it has told us, within minutes, you can begin anew",
         ),
         (_, Some("url_invalid"), Some(field @ ("success_url" | "cancel_url" | "return_url"))) => {
             Error::invalid(format!("/{field}"), "is no URL that the payment service takes")
         }
         _ => Error::conflict(
-            "refused_by_payment_service",
+            ConflictCode::RefusedByPaymentService,
             "the payment service has refused this; nothing was bought and nothing was charged",
         ),
     }

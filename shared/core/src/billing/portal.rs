@@ -7,7 +7,7 @@ use super::checkout::HostedPage;
 use super::customer::{self, Situation};
 use super::payments::Payments;
 use super::stripe::client;
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::text::Text;
 use crate::identity::actor::Actor;
 use crate::platform::db::{Db, Tx};
@@ -18,7 +18,7 @@ use crate::platform::idempotency::IdempotencyKey;
 #[serde(deny_unknown_fields)]
 pub struct NewPortalSession {
     /// Where the browser goes afterwards: an `https://` URL on an origin that may call this service.
-    #[schema(example = "https://app.example.com/billing")]
+    #[schema(example = "http://localhost:3000/billing")]
     pub return_url: Text<2000>,
 }
 
@@ -52,5 +52,8 @@ pub async fn begin(
 }
 
 fn no_customer() -> Error {
-    Error::conflict("no_customer", "your carrier has bought nothing yet: subscribe first, with a checkout session")
+    Error::conflict(
+        ConflictCode::NoCustomer,
+        "your carrier has bought nothing yet: subscribe first, with a checkout session",
+    )
 }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::kind::{ContentType, DocumentKind, DocumentStatus};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::page::{Limit, Page};
 use crate::base::strings::parsed_string;
@@ -262,7 +262,7 @@ pub async fn download(db: &Db, actor: &Actor, bucket: &Bucket, id: DocumentId, n
     let (entered, document) = db.get::<Document>(actor, id.0).await?;
     if document.status != DocumentStatus::Stored {
         let detail = format!("its file is not there: it is {}", Word(&document.status));
-        return Err(Error::conflict("not_stored", detail));
+        return Err(Error::conflict(ConflictCode::NotStored, detail));
     }
     let key = key(entered.tenant_id, id);
     let url = bucket.sign_get(&key, &document.file_name, now, DOWNLOAD_LIFE).await?;

@@ -29,7 +29,7 @@ pub struct Event {
     pub cursor: String,
     /// What kind of thing it is about.
     pub topic: Topic,
-    #[schema(example = "order.assigned")]
+    #[schema(value_type = EventType)]
     pub r#type: String,
     /// What it is about, such as the order's id.
     #[schema(required)]
@@ -42,6 +42,23 @@ pub struct Event {
     #[schema(value_type = Object)]
     pub data: serde_json::Value,
 }
+
+/// What has happened: a kind of thing, and what it is now or what was done to it: its new status, or `created`, `updated`,
+/// `deleted`, `archived`, `restored`, `unassigned` for the driver who has lost it. There will be more of them: pass over one that you
+/// do not know.
+#[derive(ToSchema)]
+#[schema(
+    pattern = "^[a-z_]+\\.[a-z_]+$",
+    examples(
+        "order.assigned",
+        "order.updated",
+        "trip.in_progress",
+        "document.uploaded",
+        "execution.progress",
+        "customer.created"
+    )
+)]
+pub struct EventType(#[allow(dead_code, reason = "for the API document")] String);
 
 macro_rules! topics {
     ($($topic:ident $name:tt: $read:ident;)*) => {

@@ -11,7 +11,7 @@ use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use super::{BatchId, Execution, ExecutionId};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::identity::actor::Actor;
 use crate::platform::db::{Db, Resource, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
@@ -97,7 +97,7 @@ const BUDGET_LEFT: &str = "(SELECT n.ai_budget_amount - coalesce((SELECT sum(u.c
 
 fn budget_reached() -> Error {
     Error::conflict(
-        "ai_budget_reached",
+        ConflictCode::AiBudgetReached,
         "this month's budget for model providers is used up; see ai_budget_amount of the carrier",
     )
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use super::{Execution, ExecutionId, ExecutionStatus, Review};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::words::Word;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
@@ -93,5 +93,5 @@ pub(super) fn require(execution: &Execution, to: Review) -> Result<()> {
 
 fn illegal(detail: String, allowed: &[Review]) -> Error {
     let allowed = allowed.iter().map(|review| Word(review).to_string()).collect();
-    Error::Conflict { code: "illegal_move", detail, allowed: Some(allowed) }
+    Error::Conflict { code: ConflictCode::IllegalMove, detail, allowed: Some(allowed) }
 }

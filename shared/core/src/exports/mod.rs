@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::contents::{LEFT_OUT, TABLES};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::page::{Limit, Page};
 use crate::base::words::Word;
@@ -174,7 +174,7 @@ pub async fn begin(db: &Db, actor: &Actor, key: Option<&IdempotencyKey>) -> Resu
 pub async fn create(loaded: &mut Loaded) -> Result<Export> {
     let row = loaded.rows.first().ok_or_else(|| Error::internal("a count returned no row"))?;
     if row.try_get::<i64, _>("unfinished").map_err(Error::internal)? > 0 {
-        return Err(Error::conflict("export_unfinished", "another export is being written: wait for it"));
+        return Err(Error::conflict(ConflictCode::ExportUnfinished, "another export is being written: wait for it"));
     }
     if row.try_get::<i64, _>("of_today").map_err(Error::internal)? >= A_DAY {
         let seconds: i32 = row.try_get("next_in").map_err(Error::internal)?;
@@ -212,7 +212,10 @@ pub async fn download(
         })
         .await?;
     if export.status != ExportStatus::Ready {
-        return Err(Error::conflict("not_ready", format!("its files are not there: it is {}", Word(&export.status))));
+        return Err(Error::conflict(
+            ConflictCode::NotReady,
+            format!("its files are not there: it is {}", Word(&export.status)),
+        ));
     }
     let mut files = Vec::new();
     for StoredFile { id: file, name, row_count, size, sha256 } in export.files.0 {

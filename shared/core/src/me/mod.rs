@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::ids::{TenantId, UserId};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Role;
@@ -105,7 +105,7 @@ pub async fn erase(db: &Db, actor: &Actor, token: &VerifiedToken) -> Result<User
             "you are the last owner of: {}. Make another member owner first, or delete the carrier",
             ownerless.join(", ")
         );
-        return Err(Error::conflict("last_owner", detail));
+        return Err(Error::conflict(ConflictCode::LastOwner, detail));
     }
     tx.commit().await?;
     for tie in ties {

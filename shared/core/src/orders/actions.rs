@@ -12,7 +12,7 @@ use super::machine::{self, Moves, Which};
 use super::order::{Include, Order, OrderId};
 use super::save;
 use super::vehicles::VehicleId;
-use crate::base::error::{Error, FieldError, Result};
+use crate::base::error::{ConflictCode, Error, FieldError, Result};
 use crate::base::moment::Moment;
 use crate::base::text::Text;
 use crate::drivers::DriverId;
@@ -112,7 +112,7 @@ impl OrderAction {
                 // Or the order and its trip would say two things.
                 let detail = "the order is on a trip, whose driver, truck and trailer it has: change those of the trip, or take \
                               the order off it";
-                return Err(Error::conflict("on_a_trip", detail));
+                return Err(Error::conflict(ConflictCode::OnATrip, detail));
             }
             Self::Assign(to) => {
                 machine::assign(order, &mut moves)?;

@@ -15,6 +15,7 @@ use crate::base::day::Day;
 use crate::base::error::Result;
 use crate::base::ids::UserId;
 use crate::base::page::{Limit, Page};
+use crate::base::strings::StateCode;
 use crate::base::text::Text;
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
@@ -57,7 +58,7 @@ pub struct Filter {
 
 #[derive(Debug, Default)]
 pub struct PlaceAndTime {
-    pub state: Option<Text<60>>,
+    pub state: Option<StateCode>,
     pub city: Option<Text<60>>,
     pub zip: Option<Text<60>>,
     /// First and last local day.
@@ -235,7 +236,7 @@ impl Filter {
 impl PlaceAndTime {
     fn push(&self, sql: &mut Sql, stop: &str) {
         let texts = [
-            ("state", self.state.as_ref().map(|state| state.as_str().to_uppercase())),
+            ("state", self.state.as_ref().map(|state| state.as_str().to_owned())),
             ("city_lower", self.city.as_ref().map(|city| city.as_str().to_lowercase())),
             ("zip", self.zip.as_ref().map(|zip| zip.as_str().to_uppercase())),
         ];

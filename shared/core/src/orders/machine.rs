@@ -15,7 +15,7 @@ use super::HistoryEvent;
 use super::OrderStatus::{self, Assigned, Cancelled, Delivered, InTransit, New, PickedUp};
 use super::order::{Order, VehicleCounts};
 use super::vehicles::{Vehicle, VehicleId};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::lookups::cancel_reasons::CancelReasonId;
 
 impl OrderStatus {
@@ -46,7 +46,7 @@ impl OrderStatus {
 /// A refused move, with the legal ones.
 pub fn illegal(from: OrderStatus, what: &str) -> Error {
     let detail = format!("{what} that is {}", from.as_str().replace('_', " "));
-    refused("illegal_move", detail, from.next())
+    refused(ConflictCode::IllegalMove, detail, from.next())
 }
 
 /// What is said of the whole order ends with its first pickup.
@@ -54,7 +54,7 @@ fn refuse_under_way(order: &Order, what: &str) -> Result<()> {
     match order.status {
         New | Assigned if order.vehicle_counts.picked_up > 0 => {
             let detail = format!("{what} of which a vehicle is picked up");
-            Err(refused("illegal_move", detail, &[PickedUp]))
+            Err(refused(ConflictCode::IllegalMove, detail, &[PickedUp]))
         }
         New | Assigned => Ok(()),
         status => Err(illegal(status, what)),
@@ -62,7 +62,7 @@ fn refuse_under_way(order: &Order, what: &str) -> Result<()> {
 }
 
 /// A conflict with what comes next for the order.
-pub fn refused(code: &'static str, detail: impl Into<String>, next: &[OrderStatus]) -> Error {
+pub fn refused(code: ConflictCode, detail: impl Into<String>, next: &[OrderStatus]) -> Error {
     let allowed = next.iter().map(|next| next.as_str().to_owned()).collect();
     Error::Conflict { code, detail: detail.into(), allowed: Some(allowed) }
 }
@@ -395,7 +395,7 @@ fn refuse_on_hold(order: &Order) -> Result<()> {
 /// What can still be done to what is on hold: it goes no further.
 fn on_hold(detail: &str, status: OrderStatus) -> Error {
     let next = status.next().iter().copied().filter(|next| !matches!(next, Assigned | PickedUp));
-    refused("on_hold", detail, &next.collect::<Vec<_>>())
+    refused(ConflictCode::OnHold, detail, &next.collect::<Vec<_>>())
 }
 
 fn move_all(order: &mut Order, moves: &mut Moves, from: OrderStatus, to: OrderStatus) {

@@ -251,7 +251,7 @@ fn each_action_is_legal_in_these_states_of_an_order_and_of_a_vehicle() {
             let (mut order, mut moves) = (order_at(status), Moves::default());
             match perform(&doing, &mut order, &mut moves) {
                 Ok(()) => assert!(legal.contains(&status), "{name} when {status:?}"),
-                Err(Error::Conflict { code: "illegal_move", allowed: Some(allowed), .. }) => {
+                Err(Error::Conflict { code: ConflictCode::IllegalMove, allowed: Some(allowed), .. }) => {
                     assert!(!legal.contains(&status), "{name} when {status:?}");
                     let next: Vec<_> = status.next().iter().map(|next| next.as_str()).collect();
                     assert_eq!(allowed, next, "{name} when {status:?}");
@@ -266,7 +266,7 @@ fn place(order: &Order, n: usize) -> Which {
     Which::One(order.loaded_vehicles()[n].id)
 }
 
-fn conflict(result: Result<()>) -> (&'static str, Vec<String>) {
+fn conflict(result: Result<()>) -> (ConflictCode, Vec<String>) {
     match result {
         Err(Error::Conflict { code, allowed, .. }) => (code, allowed.unwrap_or_default()),
         other => panic!("{other:?}"),
@@ -282,14 +282,18 @@ fn a_held_vehicle_stays_behind_while_the_rest_of_the_order_goes_its_way() {
     assign(&mut order, &mut moves).unwrap();
     assert_eq!(
         conflict(pickup(&mut order, &mut moves, held, at(1))),
-        ("on_hold", vec!["new".into(), "cancelled".into()])
+        (ConflictCode::OnHold, vec!["new".into(), "cancelled".into()])
     );
     pickup(&mut order, &mut moves, Which::All, at(1)).unwrap();
     assert_eq!(
         (order.status, order.vehicle_counts),
         (Assigned, VehicleCounts { total: 3, picked_up: 2, delivered: 0, on_hold: 1 })
     );
-    assert_eq!(conflict(pickup(&mut order, &mut moves, Which::All, at(1))).0, "on_hold", "all that waits is on hold");
+    assert_eq!(
+        conflict(pickup(&mut order, &mut moves, Which::All, at(1))).0,
+        ConflictCode::OnHold,
+        "all that waits is on hold"
+    );
     depart(&mut order, &mut moves, Which::All).unwrap();
     deliver(&mut order, &mut moves, Which::All, at(2)).unwrap();
     let stands: Vec<_> = order.loaded_vehicles().iter().map(|vehicle| vehicle.status).collect();
@@ -308,7 +312,7 @@ fn nobody_leaves_behind_what_is_not_on_hold_unless_a_vehicle_is_named() {
     assign(&mut order, &mut moves).unwrap();
     let first = place(&order, 0);
     pickup(&mut order, &mut moves, first, at(1)).unwrap();
-    assert_eq!(conflict(depart(&mut order, &mut moves, Which::All)).0, "illegal_move");
+    assert_eq!(conflict(depart(&mut order, &mut moves, Which::All)).0, ConflictCode::IllegalMove);
     depart(&mut order, &mut moves, first).unwrap();
     let stands: Vec<_> = order.loaded_vehicles().iter().map(|vehicle| vehicle.status).collect();
     assert_eq!((order.status, stands), (Assigned, vec![InTransit, Assigned]));

@@ -11,7 +11,7 @@ use super::order::{Include, Order, OrderId, VehicleCounts};
 use super::save;
 use super::vehicles::{Vehicle, VehicleId};
 use super::{BillingStatus, HistoryEvent, OrderStatus};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::money::Amount;
 use crate::base::text::Text;
 use crate::identity::permissions::Action;
@@ -139,7 +139,7 @@ fn take_vehicles(order: &mut Order, ids: &[VehicleId]) -> Result<Vec<Vehicle>> {
     if order.billing_status != BillingStatus::Unbilled {
         let detail =
             format!("the order is {}: what is billed is not split", order.billing_status.as_str().replace('_', " "));
-        return Err(Error::conflict("billed", detail));
+        return Err(Error::conflict(ConflictCode::Billed, detail));
     }
     let vehicles = order.loaded_vehicles();
     let fixed = vehicles.iter().filter(|vehicle| ids.contains(&vehicle.id));

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::machine::{self, Moves};
 use super::{InoperableFlag, MAX_VEHICLES, Order, OrderId, OrderStatus, VehicleType, save};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::money::Amount;
 use crate::base::patch::Patch;
 use crate::base::text::{LongText, Text};
@@ -106,7 +106,6 @@ pub struct VehiclePatch {
     #[serde(default)]
     pub vin_override: Patch<bool>,
     #[serde(default)]
-    #[schema(minimum = 1886, maximum = 2100)]
     pub year: Patch<Option<i16>>,
     #[serde(default)]
     pub make: Patch<Option<Text<60>>>,
@@ -120,7 +119,6 @@ pub struct VehiclePatch {
     pub lot_number: Patch<Option<Text<40>>>,
     /// Pounds.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 200_000)]
     pub weight_lbs: Patch<Option<i32>>,
     #[serde(default)]
     pub is_inoperable: Patch<bool>,
@@ -255,7 +253,7 @@ pub async fn create(tx: &mut Tx, mut order: Order, new: NewVehicle) -> Result<(O
     let vehicles = order.loaded_vehicles();
     if vehicles.iter().filter(|vehicle| vehicle.is_active()).count() >= MAX_VEHICLES {
         let detail = format!("an order has at most {MAX_VEHICLES} vehicles");
-        return Err(machine::refused("order_full", detail, order.status.next()));
+        return Err(machine::refused(ConflictCode::OrderFull, detail, order.status.next()));
     }
     let position = vehicles.iter().map(|vehicle| vehicle.position).max().unwrap_or(0) + 1;
     let mut violations = Violations::default();
@@ -295,7 +293,7 @@ pub async fn delete(tx: &mut Tx, mut order: Order, id: VehicleId) -> Result<Orde
 fn still_open(order: &Order) -> Result<()> {
     let open = matches!(order.status, OrderStatus::New | OrderStatus::Assigned) && order.vehicle_counts.picked_up == 0;
     let detail = "vehicles come and go only before the first pickup";
-    if open { Ok(()) } else { Err(machine::refused("under_way", detail, order.status.next())) }
+    if open { Ok(()) } else { Err(machine::refused(ConflictCode::UnderWay, detail, order.status.next())) }
 }
 
 /// The vehicles as one argument of a statement.

@@ -86,7 +86,6 @@ pub struct OrderPatch {
     pub custom_status_id: Patch<Option<CustomStatusId>>,
     /// Replaces the order's tags.
     #[serde(default)]
-    #[schema(max_items = 20)]
     pub tag_ids: Patch<Vec<TagId>>,
 }
 

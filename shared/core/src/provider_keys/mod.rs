@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use self::secret::ProviderSecret;
 pub use self::vault::{OpenError, Vault};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::page::{Limit, Page};
 use crate::base::patch::Patch;
 use crate::base::words::Word;
@@ -149,7 +149,10 @@ pub async fn prepare(
 /// A conflict when the carrier has a key for the provider already.
 pub async fn create(tx: &mut Tx, prepared: Option<Prepared>) -> Result<ProviderKey> {
     let Some(prepared) = prepared else {
-        return Err(Error::conflict("already_exists", "there is a key for this provider already: rotate it"));
+        return Err(Error::conflict(
+            ConflictCode::AlreadyExists,
+            "there is a key for this provider already: rotate it",
+        ));
     };
     let mut row = Assignments::default();
     row.set("id", prepared.id).set("provider", prepared.provider);

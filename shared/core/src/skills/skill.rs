@@ -158,7 +158,7 @@ pub struct Skill {
     #[schema(required)]
     pub model: Option<String>,
     pub max_output_tokens: i32,
-    /// How long one attempt may take.
+    /// How long one attempt may take, in seconds.
     pub deadline_seconds: i32,
     /// The most that one execution may cost, in US dollars; null is no limit of its own.
     #[schema(required)]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::definition::Definition;
 use super::skill::select_current;
 use super::{Kind, Provider, Skill, SkillId, SkillRef};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::money::Cost;
 use crate::base::patch::Patch;
 use crate::base::text::{LongText, Name, Text};
@@ -166,7 +166,10 @@ pub async fn begin_update(db: &Db, actor: &Actor, skill: &SkillRef, version: Opt
 }
 
 fn unchangeable() -> Error {
-    Error::conflict("builtin_skill", "a built-in skill cannot be changed: create one of your own that is based_on it")
+    Error::conflict(
+        ConflictCode::BuiltinSkill,
+        "a built-in skill cannot be changed: create one of your own that is based_on it",
+    )
 }
 
 /// Makes a new version of a skill that was loaded for it.

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub(crate) use self::usage::LIMITS;
-pub use self::usage::{LimitUsage, Per, SkillUsage, Usage, usage};
+pub use self::usage::{LimitName, LimitUsage, Per, SkillUsage, Usage, usage};
 use crate::base::error::{Error, Result};
 use crate::base::ids::TenantId;
 use crate::base::money::Amount;

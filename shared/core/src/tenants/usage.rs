@@ -45,7 +45,7 @@ pub struct SkillUsage {
 #[derive(Debug, Serialize, FromRow, ToSchema)]
 pub struct LimitUsage {
     /// What is limited.
-    #[schema(example = "orders")]
+    #[schema(value_type = LimitName)]
     pub limit: String,
     /// Null is unlimited.
     #[schema(required)]
@@ -58,6 +58,24 @@ pub struct LimitUsage {
     /// When counting starts anew, at the carrier's midnight; null for what does not.
     #[schema(required)]
     pub resets_at: Option<DateTime<Utc>>,
+}
+
+/// What a plan limits, as `plan_limits` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitName {
+    /// Runs of skills in a month.
+    AiExecutions,
+    /// Counted calls in a month.
+    ApiCalls,
+    /// Open WebSockets.
+    Connections,
+    Members,
+    /// New orders in a month.
+    Orders,
+    /// Calls in a second.
+    Requests,
+    Trucks,
 }
 
 /// Over which time a limit counts.

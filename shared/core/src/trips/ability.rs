@@ -8,7 +8,7 @@ use super::load::Facts;
 use super::stops::TripStop;
 use super::trip::{Trip, TripWarning};
 use super::{TripStatus, TripStopKind, TripWarningCode};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::drivers::DriverId;
 use crate::orders::{Order, OrderStatus, Stop, TransportType};
 use crate::skills::rules::match_driver::{
@@ -128,7 +128,7 @@ fn of_blocker(code: BlockerCode) -> Option<TripWarningCode> {
 /// [`Error::Conflict`] that tells what stands in the way and did not before.
 pub fn refuse(blockers: &[String], before: &[String]) -> Result<()> {
     let new: Vec<_> = blockers.iter().filter(|blocker| !before.contains(blocker)).cloned().collect();
-    if new.is_empty() { Ok(()) } else { Err(Error::conflict("cannot_haul", new.join("; "))) }
+    if new.is_empty() { Ok(()) } else { Err(Error::conflict(ConflictCode::CannotHaul, new.join("; "))) }
 }
 
 /// The orders that are on the trailer after each pickup. One that has no pickup among the stops is there from the beginning,

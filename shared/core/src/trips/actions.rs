@@ -11,7 +11,7 @@ use super::save::{self, OrdersMoved};
 use super::stops::TripStopId;
 use super::trip::Trip;
 use super::{TripStatus, ability, loads};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::moment::Moment;
 use crate::identity::permissions::Action as Permission;
 use crate::orders::actions::{Cancellation, Occurrence, Remark, happened_at};
@@ -128,7 +128,7 @@ fn require_complete(loaded: &Loaded) -> Result<()> {
     }
     let detail =
         format!("a trip that is ready has a driver, a truck and a stop, not archived; missing: {}", missing.join(", "));
-    Err(Error::conflict("incomplete", detail))
+    Err(Error::conflict(ConflictCode::Incomplete, detail))
 }
 
 fn require_delivered(loaded: &Loaded) -> Result<()> {
@@ -145,7 +145,7 @@ fn require_delivered(loaded: &Loaded) -> Result<()> {
         format!("order {} is {status}{held}", order.number)
     };
     let open: Vec<String> = open.map(told).collect();
-    if open.is_empty() { Ok(()) } else { Err(Error::conflict("orders_not_delivered", open.join(", "))) }
+    if open.is_empty() { Ok(()) } else { Err(Error::conflict(ConflictCode::OrdersNotDelivered, open.join(", "))) }
 }
 
 /// All orders are new again.
@@ -162,7 +162,7 @@ fn arrive(trip: &mut Trip, moves: &mut Moves, id: TripStopId, at: DateTime<Utc>)
     require_under_way(status)?;
     if stop.is_reached() {
         return Err(Error::Conflict {
-            code: "illegal_move",
+            code: ConflictCode::IllegalMove,
             detail: "the stop was reached already".to_owned(),
             allowed: Some(if stop.departed_at.is_none() { vec!["depart".to_owned()] } else { Vec::new() }),
         });
@@ -180,7 +180,7 @@ fn depart(trip: &mut Trip, id: TripStopId, at: DateTime<Utc>) -> Result<()> {
     require_under_way(status)?;
     let refused = |detail: &str, allowed: &[&str]| {
         let allowed = allowed.iter().map(|move_| (*move_).to_owned()).collect();
-        Err(Error::Conflict { code: "illegal_move", detail: detail.to_owned(), allowed: Some(allowed) })
+        Err(Error::Conflict { code: ConflictCode::IllegalMove, detail: detail.to_owned(), allowed: Some(allowed) })
     };
     match stop.arrived_at {
         None => refused("the stop was not reached yet", &["arrive"]),

@@ -11,7 +11,7 @@ use super::save::{self, OrdersMoved};
 use super::stops::{TripStop, TripStopId};
 use super::trip::{Trip, changes};
 use super::{TripEvent, TripStopKind};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::moment::Moment;
 use crate::base::patch::Patch;
 use crate::base::text::Text;
@@ -49,7 +49,7 @@ pub async fn correct(
     require_under_way(status)?;
     if !stop.is_reached() {
         return Err(Error::Conflict {
-            code: "illegal_move",
+            code: ConflictCode::IllegalMove,
             detail: "the stop was not reached yet: there is nothing to correct".to_owned(),
             allowed: Some(vec!["arrive".to_owned()]),
         });

@@ -11,7 +11,7 @@ use super::save::{self, OrdersMoved};
 use super::stops::{TripStop, insert_by_time};
 use super::trip::Trip;
 use super::{MAX_ORDERS, TripStopKind, ability};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::identity::permissions::Action;
 use crate::orders::machine::{self, Moves as OrderMoves};
 use crate::orders::{Order, OrderId, OrderStatus};
@@ -88,10 +88,10 @@ pub(super) fn join(loaded: &mut Loaded, order_ids: &[OrderId]) -> Result<OrdersM
     let Loaded { trip, orders, .. } = loaded;
     for order in orders.iter_mut().filter(|order| order_ids.contains(&order.id) && order.trip_id != Some(trip.id)) {
         if order.trip_id.is_some() {
-            return Err(Error::conflict("on_a_trip", format!("order {} is on another trip", order.number)));
+            return Err(Error::conflict(ConflictCode::OnATrip, format!("order {} is on another trip", order.number)));
         }
         if order.archived_at.is_some() {
-            return Err(Error::conflict("archived", format!("order {} is archived", order.number)));
+            return Err(Error::conflict(ConflictCode::Archived, format!("order {} is archived", order.number)));
         }
         if !matches!(order.status, OrderStatus::New | OrderStatus::Assigned) || order.vehicle_counts.picked_up > 0 {
             return Err(named(order, machine::illegal(order.status, "cannot put an order on a trip")));

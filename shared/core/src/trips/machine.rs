@@ -7,7 +7,7 @@ use super::TripEvent;
 use super::TripStatus::{self, Cancelled, Completed, Delivered, InProgress, Planning, Ready};
 use super::stops::TripStopId;
 use super::trip::{Change, Trip};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::lookups::cancel_reasons::CancelReasonId;
 
 impl TripStatus {
@@ -31,7 +31,7 @@ impl TripStatus {
 /// A refused move, with the legal ones.
 pub fn illegal(from: TripStatus, what: &str) -> Error {
     Error::Conflict {
-        code: "illegal_move",
+        code: ConflictCode::IllegalMove,
         detail: format!("{what} that is {}", from.as_str().replace('_', " ")),
         allowed: Some(from.next().iter().map(|next| next.as_str().to_owned()).collect()),
     }
@@ -113,7 +113,7 @@ mod tests {
         let Error::Conflict { code, detail, allowed } = illegal(InProgress, "cannot cancel a trip") else {
             panic!("a refused move is a conflict");
         };
-        assert_eq!((code, detail.as_str()), ("illegal_move", "cannot cancel a trip that is in progress"));
+        assert_eq!((code, detail.as_str()), (ConflictCode::IllegalMove, "cannot cancel a trip that is in progress"));
         assert_eq!(allowed.unwrap(), ["delivered"]);
     }
 }

@@ -12,7 +12,7 @@ use super::machine::{Moves, illegal};
 use super::save::{self, OrdersMoved};
 use super::trip::{Trip, changes};
 use super::write::check_named;
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::patch::Patch;
 use crate::base::text::Text;
 use crate::drivers::DriverId;
@@ -67,7 +67,7 @@ pub async fn relay(tx: &mut Tx, mut loaded: Loaded, relay: Relay, now: DateTime<
         return Err(illegal(before.status, "cannot hand on a trip"));
     }
     if before.driver_id.is_none() {
-        return Err(Error::conflict("no_driver", "the trip has no driver yet: change it to give it one"));
+        return Err(Error::conflict(ConflictCode::NoDriver, "the trip has no driver yet: change it to give it one"));
     }
     let mut violations = Violations::default();
     check_named(&relay.named(), &before, &loaded.facts, &mut violations);

@@ -45,7 +45,7 @@ pub struct Trip {
     /// Miles with vehicles on the trailer.
     #[schema(required)]
     pub loaded_miles: Option<i32>,
-    /// Miles without.
+    /// Miles without vehicles on the trailer.
     #[schema(required)]
     pub empty_miles: Option<i32>,
     #[schema(required)]

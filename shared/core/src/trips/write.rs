@@ -10,7 +10,7 @@ use super::save::OrdersMoved;
 use super::stops::{NewTripStop, TripStop, TripStopPatch, check_sequence};
 use super::trip::{Trip, TripId};
 use super::{MAX_STOPS, TripStatus, ability, loads, save};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::patch::Patch;
 use crate::base::text::Notes;
 use crate::base::whole::Whole;
@@ -43,7 +43,7 @@ pub struct NewTrip {
     pub stops: Vec<NewTripStop>,
     /// Miles with vehicles on the trailer.
     pub loaded_miles: Option<Miles>,
-    /// Miles without.
+    /// Miles without vehicles on the trailer.
     pub empty_miles: Option<Miles>,
     pub notes: Option<Notes>,
 }
@@ -62,12 +62,11 @@ pub struct TripPatch {
     pub trailer_id: Patch<Option<TrailerId>>,
     /// Replaces the stops, in this order. One that was reached stays.
     #[serde(default)]
-    #[schema(max_items = 60)]
     pub stops: Patch<Vec<TripStopPatch>>,
     /// Miles with vehicles on the trailer.
     #[serde(default)]
     pub loaded_miles: Patch<Option<Miles>>,
-    /// Miles without.
+    /// Miles without vehicles on the trailer.
     #[serde(default)]
     pub empty_miles: Patch<Option<Miles>>,
     #[serde(default)]
@@ -355,7 +354,7 @@ pub async fn delete(tx: &mut Tx, loaded: Loaded, now: DateTime<Utc>) -> Result<O
             tx.fetch_one::<(i64,)>(sql).await.map(|_| None)
         }
         TripStatus::Planning => {
-            Err(Error::conflict("in_use", "there are orders on it: take them off, or cancel the trip"))
+            Err(Error::conflict(ConflictCode::InUse, "there are orders on it: take them off, or cancel the trip"))
         }
         status => Err(illegal(status, "cannot delete a trip")),
     }

@@ -15,7 +15,7 @@ INSERT INTO customer_search_terms (tenant_id, customer_id, term)
 SELECT '$tenant', pg_temp.nth('customer', n), 'customer' || n FROM generate_series(1, 2000) n;
 INSERT INTO locations (tenant_id, id, type, name, address, city, state, zip, time_zone)
 SELECT '$tenant', pg_temp.nth('location', n), 'dealer', 'Location ' || n, n || ' Main St', 'City ' || n % 500,
-       'S' || n % 50, lpad(n::text, 5, '0'), 'America/New_York'
+       chr(65 + n % 50 / 26) || chr(65 + n % 50 % 26), lpad(n::text, 5, '0'), 'America/New_York'
 FROM generate_series(1, 5000) n;
 
 INSERT INTO orders (tenant_id, id, number, reference, status, billing_status, on_hold, archived_at, cancel_reason_id, custom_status_id,
@@ -34,8 +34,8 @@ SELECT '$tenant', pg_temp.nth_order(n), n, 'LOAD-' || n,
     pg_temp.nth('customer', n % 2000), pg_temp.nth('dispatcher', n % 40),
     CASE WHEN n % 4000 = 7 THEN pg_temp.nth('driver', 60) WHEN n % 200 <> 0 THEN pg_temp.nth('driver', n % 60) END, pg_temp.nth('truck', n % 60),
     CASE WHEN n % 2 = 0 THEN pg_temp.nth('trip', n / 6) END,
-    'City ' || n % 500, 'S' || n % 50, lpad((n % 3000)::text, 5, '0'), 'America/New_York', t.picked_up, t.picked_up + interval '4 hours',
-    'City ' || n % 400, 'S' || n % 40, lpad((n % 2000)::text, 5, '0'), 'America/Chicago', t.delivered, t.delivered + interval '4 hours',
+    'City ' || n % 500, chr(65 + n % 50 / 26) || chr(65 + n % 50 % 26), lpad((n % 3000)::text, 5, '0'), 'America/New_York', t.picked_up, t.picked_up + interval '4 hours',
+    'City ' || n % 400, chr(65 + n % 40 / 26) || chr(65 + n % 40 % 26), lpad((n % 2000)::text, 5, '0'), 'America/Chicago', t.delivered, t.delivered + interval '4 hours',
     n, 'USD', 'ach', (ARRAY['days_2', 'days_5', 'days_10', 'days_15', 'days_30', 'days_60', 'on_pickup', 'on_delivery'])[1 + n % 8],
     n % 80 = 0, 1, n % 110 = 0, CASE WHEN n % 400 = 0 THEN 1 ELSE 0 END, t.picked_up
 FROM generate_series(1, $orders) n

@@ -32,6 +32,8 @@ async fn get(State(app): State<App>, Caller(actor): Caller, Path(kind): Path<Num
 }
 
 /// Let numbers go on from a higher one.
+///
+/// `If-Match` takes its ETag, which counts up with each number taken: `*` is safe, since numbers never go back.
 #[utoipa::path(patch, path = "/v1/number-sequences/{kind}", operation_id = "update_number_sequence", tag = "lookups",
     params(("kind" = NumberKind, Path)), request_body = NumberSequencePatch,
     responses((status = OK, body = NumberSequence)))]

@@ -55,6 +55,8 @@ async fn act(
 }
 
 /// Assign a driver, a truck and a trailer; again to assign others.
+///
+/// The driver hears of it. An order on a trip is assigned by its trip (409, `on_a_trip`).
 #[utoipa::path(post, path = "/v1/orders/{order_id}/assign", operation_id = "assign_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Assignment, responses((status = OK, body = Order)))]
 async fn assign(
@@ -81,6 +83,8 @@ async fn unassign(
 }
 
 /// Record the pickup of every vehicle that is not picked up yet. One on hold stays behind.
+///
+/// `at` is now unless told, and not in the future. It is counted and never refused by a limit of the plan.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/pickup", operation_id = "pick_up_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Order)))]
 async fn pickup(
@@ -107,6 +111,8 @@ async fn depart(
 }
 
 /// Record the delivery of every vehicle that is picked up.
+///
+/// `at` is now unless told, and not in the future. It is counted and never refused by a limit of the plan.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/deliver", operation_id = "deliver_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Occurrence>, responses((status = OK, body = Order)))]
 async fn deliver(
@@ -133,6 +139,8 @@ async fn cancel(
 }
 
 /// Put on hold: it cannot be assigned or picked up until it is released. Again to give another reason.
+///
+/// The note is shown as `hold_reason`.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/hold", operation_id = "hold_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Option<Remark>, responses((status = OK, body = Order)))]
 async fn hold(
@@ -186,6 +194,9 @@ async fn unarchive(
 
 /// Split off vehicles that are not picked up, to travel otherwise than the rest. The new order is for the same customer, from
 /// and to the same places, on the same terms, and is assigned to nobody; the prices of both come to what the price was.
+///
+/// The documents of the vehicles go along. It counts as an order of the month; what is billed is not split (409,
+/// `billed`).
 #[utoipa::path(post, path = "/v1/orders/{order_id}/split", operation_id = "split_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Split, responses((status = CREATED, body = Order)))]
 async fn split(
@@ -234,6 +245,9 @@ struct BulkResult {
 }
 
 /// Do the same to up to 100 orders. What is refused for one does not stop the others.
+///
+/// The answer is a 200 also when orders were refused: look at `problem` of each result. Pickups, departures and
+/// deliveries need `orders:record` instead.
 #[utoipa::path(post, path = "/v1/orders/bulk", operation_id = "bulk_orders", tag = "orders",
     request_body = BulkAction, responses((status = OK, body = BulkResults)))]
 async fn bulk(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<BulkAction>) -> Outcome {

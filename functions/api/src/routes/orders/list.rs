@@ -4,6 +4,7 @@ use axum::extract::State;
 use carhaul_core::base::day::Day;
 use carhaul_core::base::ids::UserId;
 use carhaul_core::base::page::Limit;
+use carhaul_core::base::strings::StateCode;
 use carhaul_core::base::text::Text;
 use carhaul_core::customers::CustomerId;
 use carhaul_core::drivers::DriverId;
@@ -22,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::routes::Outcome;
 
-/// Lists of values are repeated parameters and mean any of them; different parameters must all hold.
+/// Several values of one parameter mean any of them; different parameters must all hold.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -43,8 +44,7 @@ pub struct ListQuery {
     customer: Vec<CustomerId>,
     #[serde(default)]
     tag: Vec<TagId>,
-    #[param(example = "KY")]
-    pickup_state: Option<Text<60>>,
+    pickup_state: Option<StateCode>,
     /// In any case of letters.
     pickup_city: Option<Text<60>>,
     pickup_zip: Option<Text<60>>,
@@ -52,7 +52,7 @@ pub struct ListQuery {
     pickup_date_from: Option<Day>,
     /// Last local day of the pickup.
     pickup_date_to: Option<Day>,
-    delivery_state: Option<Text<60>>,
+    delivery_state: Option<StateCode>,
     delivery_city: Option<Text<60>>,
     delivery_zip: Option<Text<60>>,
     delivery_date_from: Option<Day>,
@@ -100,6 +100,10 @@ pub(crate) enum Included {
 }
 
 /// List orders: the dispatch list.
+///
+/// Different filters must all hold. `include` adds the vehicles, tags, customer, driver or trip of each order; with
+/// `counts` the answer has how many orders there are in each status, whatever `status` asks for. A driver sees the
+/// orders that are theirs.
 #[utoipa::path(get, path = "/v1/orders", operation_id = "list_orders", tag = "orders", params(ListQuery),
     responses((status = OK, body = OrderList)))]
 pub async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {

@@ -30,6 +30,9 @@ pub fn router() -> Routes {
 }
 
 /// Create an order, with its vehicles.
+///
+/// A stop has an address of its own or names a location, whose address is copied into it. The order gets the next
+/// number, is `new`, and counts for the month's `orders` of the plan.
 #[utoipa::path(post, path = "/v1/orders", operation_id = "create_order", tag = "orders",
     request_body = NewOrder, responses((status = CREATED, body = Order)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewOrder>) -> Outcome {
@@ -40,6 +43,8 @@ async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key 
 }
 
 /// Get an order with its vehicles and tags.
+///
+/// Read its `ETag` before you change it.
 #[utoipa::path(get, path = "/v1/orders/{order_id}", operation_id = "get_order", tag = "orders",
     params(("order_id" = OrderId, Path)), responses((status = OK, body = Order)))]
 async fn get(State(app): State<App>, Caller(actor): Caller, Path(id): Path<OrderId>) -> Outcome {
@@ -48,6 +53,8 @@ async fn get(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Order
 }
 
 /// Change an order. Its state moves by actions, its vehicles are changed one by one.
+///
+/// What is absent is kept, also within `pickup` and `delivery`; null empties; `tag_ids` replaces all tags.
 #[utoipa::path(patch, path = "/v1/orders/{order_id}", operation_id = "update_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = OrderPatch, responses((status = OK, body = Order)))]
 async fn update(

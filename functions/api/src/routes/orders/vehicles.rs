@@ -47,6 +47,8 @@ async fn list(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Orde
 }
 
 /// Add a vehicle, before the first pickup.
+///
+/// The `ETag` is that of the order, as of every answer about its vehicles.
 #[utoipa::path(post, path = "/v1/orders/{order_id}/vehicles", operation_id = "create_order_vehicle", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = NewVehicle, responses((status = CREATED, body = Vehicle)))]
 async fn create(
@@ -78,6 +80,8 @@ async fn get(
 }
 
 /// Change what is known of a vehicle.
+///
+/// `If-Match` takes the ETag of the order.
 #[utoipa::path(patch, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}", operation_id = "update_order_vehicle",
     tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
     request_body = VehiclePatch, responses((status = OK, body = Vehicle)))]
@@ -95,6 +99,8 @@ async fn update(
 }
 
 /// Take a vehicle off the order, before the first pickup.
+///
+/// `If-Match` takes the ETag of the order.
 #[utoipa::path(delete, path = "/v1/orders/{order_id}/vehicles/{vehicle_id}", operation_id = "delete_order_vehicle",
     tag = "orders", params(("order_id" = OrderId, Path), ("vehicle_id" = VehicleId, Path)),
     responses((status = NO_CONTENT)))]

@@ -49,6 +49,8 @@ async fn act(
 }
 
 /// The plan is made: it needs a driver, a truck and a stop, and that they can haul its orders.
+///
+/// What is missing is a 409, `incomplete`; what cannot be hauled a 409, `cannot_haul`, whose `detail` says why.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/ready", operation_id = "ready_trip", tag = "trips",
     params(("trip_id" = TripId, Path)), request_body = Option<Remark>, responses((status = OK, body = Trip)))]
 async fn ready(
@@ -114,6 +116,8 @@ async fn complete(
 }
 
 /// Cancel before it starts; its orders are new again.
+///
+/// With orders on it, it needs `orders:dispatch`, too.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/cancel", operation_id = "cancel_trip", tag = "trips",
     params(("trip_id" = TripId, Path)), request_body = Cancellation, responses((status = OK, body = Trip)))]
 async fn cancel(
@@ -128,6 +132,8 @@ async fn cancel(
 
 /// Hand a trip on to another driver, truck or trailer, also after a pickup. Its orders that are not delivered go along; both
 /// drivers hear of it, and only the new one sees them from then on.
+///
+/// What is left out stays, and who has it already is told nothing anew.
 #[utoipa::path(post, path = "/v1/trips/{trip_id}/relay", operation_id = "relay_trip", tag = "trips",
     params(("trip_id" = TripId, Path)), request_body = Relay, responses((status = OK, body = Trip)))]
 async fn relay(

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::routes::Outcome;
 
-/// Lists of values are repeated parameters and mean any of them; different parameters must all hold.
+/// Several values of one parameter mean any of them; different parameters must all hold.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -65,6 +65,9 @@ pub(crate) enum Included {
 }
 
 /// List trips.
+///
+/// Different filters must all hold. `include` adds stops, orders, driver, truck or trailer of each trip. A driver sees
+/// the trips that are theirs.
 #[utoipa::path(get, path = "/v1/trips", operation_id = "list_trips", tag = "trips", params(ListQuery),
     responses((status = OK, body = Page<Trip>)))]
 pub async fn list(State(app): State<App>, Caller(actor): Caller, Query(query): Query<ListQuery>) -> Outcome {

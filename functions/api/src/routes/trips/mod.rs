@@ -32,6 +32,8 @@ pub fn router() -> Routes {
 }
 
 /// Create a trip, with its stops and orders.
+///
+/// Orders are put on it as by `POST /v1/trips/{trip_id}/orders`, which needs `orders:dispatch`, too.
 #[utoipa::path(post, path = "/v1/trips", operation_id = "create_trip", tag = "trips",
     request_body = NewTrip, responses((status = CREATED, body = Trip)))]
 async fn create(State(app): State<App>, Caller(actor): Caller, Post { body, key }: Post<NewTrip>) -> Outcome {

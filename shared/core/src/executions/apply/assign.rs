@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::order::Found;
 use super::{Application, Execution};
-use crate::base::error::{Error, Result};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::orders::OrderId;
 use crate::orders::actions::{self, Assignment};
 use crate::platform::db::Tx;
@@ -27,7 +27,7 @@ pub async fn assign(
         if order.is_none_or(|order| order.version != *version) {
             let which = order.map_or("an order".to_owned(), |order| format!("order {}", order.number));
             let detail = format!("{which} has changed since the match was made: run it again");
-            return Err(Error::conflict("target_changed", detail));
+            return Err(Error::conflict(ConflictCode::TargetChanged, detail));
         }
     }
     actions::assign_all(tx, orders, assignment, now).await
@@ -44,11 +44,11 @@ fn chosen(execution: &Execution, found: &Found, how: &Application) -> Result<Ass
     let Some(driver) = driver else {
         return Err(match how.driver_id {
             Some(_) => Error::invalid("/driver_id", "is not one of the drivers that the match names"),
-            None => Error::conflict("no_driver", "the match names no driver who can"),
+            None => Error::conflict(ConflictCode::NoDriver, "the match names no driver who can"),
         });
     };
     if let Some(blocker) = driver.blockers.first() {
-        return Err(Error::conflict("blocked", format!("{} cannot: {}", driver.name, blocker.detail)));
+        return Err(Error::conflict(ConflictCode::Blocked, format!("{} cannot: {}", driver.name, blocker.detail)));
     }
     let drove = found.equipment.get(&driver.driver_id).copied().unwrap_or_default();
     Ok(Assignment {

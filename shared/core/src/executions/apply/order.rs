@@ -14,7 +14,7 @@ use sqlx::types::Json;
 
 use super::super::duplicates::{self, Duplicate};
 use super::{Application, Execution, below_changes};
-use crate::base::error::{Error, Result, Violations};
+use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::vin::Vin;
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
@@ -90,7 +90,7 @@ pub fn new_order(execution: &Execution, found: &Found, how: Application, currenc
         let told = |it: &Duplicate| format!("order {} has {}", it.number, it.reason);
         let told = found.duplicates.iter().map(told).collect::<Vec<_>>().join(", ");
         return Err(Error::conflict(
-            "possible_duplicate",
+            ConflictCode::PossibleDuplicate,
             format!("{told}; to make one all the same, allow_duplicates"),
         ));
     }

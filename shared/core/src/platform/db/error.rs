@@ -3,10 +3,7 @@
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::base::error::{Error, PlanLimit};
-
-/// The code of a conflict that passes by itself.
-const BUSY: &str = "busy";
+use crate::base::error::{ConflictCode, Error, PlanLimit};
 
 pub fn unavailable() -> Error {
     Error::Unavailable { detail: "the database cannot be reached", retry_after_seconds: 1 }
@@ -34,7 +31,7 @@ pub fn is_timeout(error: &sqlx::Error) -> bool {
 /// waited for one, such as for the count of its carrier's calls.
 pub fn of_read(error: Error) -> Error {
     match error {
-        Error::Conflict { code: BUSY, .. } => Error::Unavailable {
+        Error::Conflict { code: ConflictCode::Busy, .. } => Error::Unavailable {
             detail: "another request of your carrier takes long; try again",
             retry_after_seconds: 1,
         },
@@ -68,23 +65,27 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
             Error::Gone("events after this cursor are kept no longer: read anew what you show, and go on after \"now\"")
         }
         "CH409" if refusal.detail() == Some("last_owner") => {
-            Error::conflict("last_owner", "a carrier needs an owner: make another member owner first")
+            Error::conflict(ConflictCode::LastOwner, "a carrier needs an owner: make another member owner first")
         }
         "CH409" if refusal.detail() == Some("too_many_carriers") => {
-            Error::conflict("too_many_carriers", "a person can own at most ten carriers")
+            Error::conflict(ConflictCode::TooManyCarriers, "a person can own at most ten carriers")
         }
         "CH409" if refusal.detail() == Some("subscription_is_live") => Error::conflict(
-            "subscription_is_live",
+            ConflictCode::SubscriptionIsLive,
             "its subscription is not over: cancel it first, and wait until it has ended",
         ),
-        "CH409" if refusal.detail() == Some("erased") => {
-            Error::conflict("erased", "the carrier that this Idempotency-Key has made was deleted: send another one")
-        }
+        "CH409" if refusal.detail() == Some("erased") => Error::conflict(
+            ConflictCode::Erased,
+            "the carrier that this Idempotency-Key has made was deleted: send another one",
+        ),
         // unique_violation
-        "23505" => Error::conflict("already_exists", format!("{} is taken already", field(refusal).replace('_', " "))),
+        "23505" => Error::conflict(
+            ConflictCode::AlreadyExists,
+            format!("{} is taken already", field(refusal).replace('_', " ")),
+        ),
         // foreign_key_violation
         "23503" if refusal.detail().is_some_and(|d| d.contains("is still referenced")) => {
-            Error::conflict("in_use", "it is still in use")
+            Error::conflict(ConflictCode::InUse, "it is still in use")
         }
         "23503" => Error::invalid(format!("/{}", field(refusal)), "there is no such thing in your carrier"),
         // check_violation, not_null_violation
@@ -96,7 +97,9 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
             Error::invalid("", "a value is too long, out of range or has characters that cannot be stored")
         }
         // lock_not_available (lock_timeout), deadlock_detected, serialization_failure
-        "55P03" | "40P01" | "40001" => Error::conflict(BUSY, "another request is changing the same thing; try again"),
+        "55P03" | "40P01" | "40001" => {
+            Error::conflict(ConflictCode::Busy, "another request is changing the same thing; try again")
+        }
         // query_canceled (statement_timeout), too_many_connections
         "57014" | "53300" => unavailable(),
         code => Error::internal(format!("database error {code}: {}", refusal.message())),
