@@ -308,3 +308,17 @@ fn sample(document: &Value, schema: &Value) -> Value {
         }
     }
 }
+
+/// The plans are data: a limit that a migration adds is to be told of.
+#[tokio::test]
+async fn the_document_names_every_limit_that_there_is() {
+    let document = carhaul_api::openapi::document();
+    let names: Vec<String> =
+        serde_json::from_value(document["components"]["schemas"]["LimitName"]["enum"].clone()).expect("it is an enum");
+    let app = TestApp::start().await;
+    let known = names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
+    let strangers = format!("SELECT count(*) FROM plan_limits WHERE plan IN ('free', 'pro') AND name NOT IN ({known})");
+    assert_eq!(app.count(&strangers).await, 0, "LimitName lacks one");
+    let found = format!("SELECT count(DISTINCT name) FROM plan_limits WHERE plan = 'free' AND name IN ({known})");
+    assert_eq!(app.count(&found).await, i64::try_from(names.len()).unwrap());
+}
