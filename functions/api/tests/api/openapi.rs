@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
-
 #[test]
 fn the_committed_document_is_what_the_code_says() {
     let generated = format!("{:#}\n", carhaul_api::openapi::document());

@@ -108,6 +108,17 @@ impl list::Sort for Sort {
             Self::RecentlyUpdated => (Some("t.updated_at"), true),
         }
     }
+
+    fn takes(self, key: &Key) -> bool {
+        match self {
+            Self::NewestFirst | Self::OldestFirst => matches!(key, Key::Id),
+            Self::Number | Self::NumberDescending => matches!(key, Key::Number(_)),
+            Self::PickupDate | Self::PickupDateDescending | Self::DeliveryDate | Self::DeliveryDateDescending => {
+                matches!(key, Key::Date(_))
+            }
+            Self::LeastRecentlyUpdated | Self::RecentlyUpdated => matches!(key, Key::Time(_)),
+        }
+    }
 }
 
 impl Sort {

@@ -78,6 +78,17 @@ impl list::Sort for Sort {
             Self::RecentlyUpdated => (Some("t.updated_at"), true),
         }
     }
+
+    fn takes(self, key: &Key) -> bool {
+        match self {
+            Self::NewestFirst | Self::OldestFirst => matches!(key, Key::Id),
+            Self::Number | Self::NumberDescending => matches!(key, Key::Number(_)),
+            Self::StartDate | Self::StartDateDescending | Self::EndDate | Self::EndDateDescending => {
+                matches!(key, Key::Date(_))
+            }
+            Self::LeastRecentlyUpdated | Self::RecentlyUpdated => matches!(key, Key::Time(_)),
+        }
+    }
 }
 
 impl Sort {

@@ -1,3 +1,4 @@
+use carhaul_core::base::page;
 use serde_json::{Value, json};
 
 use super::{an_order, create_customer, create_driver, path};
@@ -203,6 +204,18 @@ async fn a_cursor_belongs_to_its_sort() {
     let page = scene.owner().get("/v1/orders?sort=number&limit=1").await.expect(200);
     let cursor = page["next_cursor"].as_str().unwrap();
     assert_eq!(scene.owner().get(&format!("/v1/orders?cursor={cursor}")).await.invalid_fields(), ["cursor"]);
+    // One that somebody has written: the value is none of the column.
+    for (list, sort, key) in [
+        ("orders", "pickup_date", json!({"Number": 5})),
+        ("orders", "number", json!({"Date": "2026-11-20"})),
+        ("orders", "created_at", json!({"Number": 5})),
+        ("trips", "updated_at", json!("Id")),
+        ("trips", "start_date", json!({"Time": "2026-11-20T00:00:00Z"})),
+    ] {
+        let cursor = page::encode(&json!([sort, key, uuid::Uuid::nil()]));
+        let refused = scene.owner().get(&format!("/v1/{list}?sort={sort}&cursor={cursor}")).await;
+        assert_eq!(refused.invalid_fields(), ["cursor"], "{list} {sort}");
+    }
 }
 
 #[tokio::test]

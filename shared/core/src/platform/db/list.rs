@@ -20,6 +20,9 @@ pub trait Sort: Copy + PartialEq + DeserializeOwned {
     /// The column beside the id, and whether it descends.
     fn column(self) -> (Option<&'static str>, bool);
 
+    /// Whether the value is one of the column: a cursor comes back as somebody may have written it.
+    fn takes(self, key: &Key) -> bool;
+
     /// The ORDER BY.
     fn order(self) -> String {
         let (column, descending) = self.column();
@@ -48,7 +51,7 @@ impl<S: Sort> Cursor<S> {
     /// [`Error::Invalid`] for a cursor of another list or of another sort.
     pub fn read(cursor: Option<&str>, sort: S) -> Result<Option<Self>> {
         let cursor: Option<Self> = page::decode(cursor)?;
-        if cursor.as_ref().is_some_and(|cursor| cursor.0 != sort) {
+        if cursor.as_ref().is_some_and(|cursor| cursor.0 != sort || !sort.takes(&cursor.1)) {
             return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
         }
         Ok(cursor)
