@@ -28,14 +28,14 @@ def test_a_listed_page_may_call(base_url, path, method):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_other_page_may(base_url, client, path):
+def test_no_other_page_may(base_url, client, demo, path):
     for origin in OTHERS:
         asks = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         for answer in (requests.options(base_url + path, headers=asks, timeout=30), client("dispatch").get(path, headers={"Origin": origin})):
             assert "Access-Control-Allow-Origin" not in answer.headers, (origin, answer.headers)
 
 
-def test_a_listed_page_reads_answers_and_refusals(client):
+def test_a_listed_page_reads_answers_and_refusals(client, demo):
     """Also a refusal, or the page could not tell what is wrong. One value, as browsers take no list."""
     read = {"etag", "location", "request-id", "retry-after", "www-authenticate", "idempotency-replayed", "ratelimit-remaining"}
     for user, path, status in (("dispatch", "/v1/tenant", 200), (None, "/v1/tenant", 401), ("dispatch", "/v1/orders?limit=0", 422)):
