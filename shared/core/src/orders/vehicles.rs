@@ -91,7 +91,6 @@ pub struct NewVehicle {
     pub is_inoperable: bool,
     /// Any of them makes the vehicle inoperable.
     #[serde(default)]
-    #[schema(max_items = 5)]
     pub inoperable_flags: Vec<InoperableFlag>,
     pub price: Option<Amount>,
     pub notes: Option<LongText<1000>>,
