@@ -79,7 +79,10 @@ async fn many_at_once_are_asked_for_no_more_than_the_budget_has_and_the_others_l
     );
     assert_eq!(one(why).await, json!("ai_budget_reached"));
     assert_eq!(held(&stage).await, json!([0, true]), "what was held is given back");
-    assert_eq!(stage.aws.take_messages(), [], "it is no operator's to mend");
+    // On a slow machine the time of some has come already: whoever ended then has sent their permits.
+    let letters =
+        stage.aws.take_messages().into_iter().filter(|message| message.queue_url.ends_with("ai-dead-letters"));
+    assert_eq!(letters.count(), 0, "it is no operator's to mend");
     // What they cost is a hundredth of what they held, so the others have their turn.
     stage.model.fail_with(None);
     time_passes(&stage).await;
