@@ -1,9 +1,10 @@
 """Fixtures of the gateway tests: the deployed bundle at `stack`, as `make test` starts it (or `make up`, for a quick look)."""
 
 import pytest
+from botocore.config import Config
 from sessions import Session
 
-from local import postgres, seed, users
+from local import deploy, ministack, postgres, seed, users
 from local.settings import from_environment
 
 
@@ -47,6 +48,17 @@ def token(stack):
     """`token("dispatch")`: a token of a demo user; see users.EMAILS."""
     cache = {}
     return lambda user: cache.setdefault(user, users.token(stack, user))
+
+
+@pytest.fixture(scope="session")
+def s3(stack):
+    return ministack.client(stack, "s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
+
+
+@pytest.fixture(scope="session")
+def bucket(stack):
+    """The name of the bucket of documents."""
+    return deploy.outputs(stack)["DocumentsBucketName"]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import uuid
 import pytest
 import requests
 import sessions
-from botocore.config import Config
 
 from local import deploy, ministack, users
 from local.tests.test_executions import ended
@@ -47,16 +46,6 @@ def order(owner, customer):
             "to": "2030-03-09T17:00:00-05:00"}
     body = {"customer_id": customer, "transport_type": "open", "pickup": stop, "delivery": stop, "vehicles": [{"make": "Ford"}]}
     return owner.post("/v1/orders", json=body).json()["id"]
-
-
-@pytest.fixture(scope="module")
-def s3(stack):
-    return ministack.client(stack, "s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-
-
-@pytest.fixture(scope="module")
-def bucket(stack):
-    return deploy.outputs(stack)["DocumentsBucketName"]
 
 
 def announcement(content=BYTES, **changes):

@@ -9,21 +9,8 @@ import pytest
 import requests
 import sessions
 import websocket
-from botocore.config import Config
 from test_documents import announce, carrier, put, status
 from test_realtime import Socket
-
-from local import deploy, ministack
-
-
-@pytest.fixture(scope="module")
-def s3(stack):
-    return ministack.client(stack, "s3", config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
-
-
-@pytest.fixture(scope="module")
-def bucket(stack):
-    return deploy.outputs(stack)["DocumentsBucketName"]
 
 
 def awaited(ask, wanted, seconds=30):

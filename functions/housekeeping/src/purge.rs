@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use carhaul_core::base::clock::Clock;
-use carhaul_core::base::error::{Error, Result};
+use carhaul_core::base::error::Result;
 use carhaul_core::platform::db::Db;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -38,11 +38,9 @@ pub async fn purge_expired(db: &Db, batch: i32, clock: &Clock, until: chrono::Da
 }
 
 async fn purge_batch(db: &Db, batch: i32) -> Result<Vec<Batch>> {
-    let rows = db
-        .fetch(|sql| {
-            sql.push("SELECT table_name, purged FROM app.purge_expired(").push_bind(batch);
-            sql.push(") UNION ALL SELECT table_name, purged FROM app.purge_realtime(").push_bind(batch).push(")");
-        })
-        .await?;
-    rows.iter().map(Batch::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    db.fetch_all(|sql| {
+        sql.push("SELECT table_name, purged FROM app.purge_expired(").push_bind(batch);
+        sql.push(") UNION ALL SELECT table_name, purged FROM app.purge_realtime(").push_bind(batch).push(")");
+    })
+    .await
 }

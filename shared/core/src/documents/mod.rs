@@ -26,7 +26,7 @@ use crate::base::words::Word;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::orders::{OrderId, VehicleId};
-use crate::platform::bucket::{Bucket, Content};
+use crate::platform::bucket::{Bucket, Content, DOWNLOAD_LIFE};
 use crate::platform::db::{self, Assignments, Db, Resource, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 
@@ -34,7 +34,6 @@ crate::id!(DocumentId);
 
 /// How long an upload may wait to begin.
 pub(crate) const UPLOAD_LIFE: Duration = Duration::from_secs(15 * 60);
-const DOWNLOAD_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// Bytes of a file: 100 MB at most.
 pub type FileSize = Whole<1, 104_857_600>;

@@ -4,14 +4,13 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sqlx::FromRow;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::{DocumentId, DocumentStatus, key};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::ids::TenantId;
 use crate::platform::bucket::{Bucket, Content};
-use crate::platform::db::{Db, Sql};
+use crate::platform::db::Db;
 
 /// S3's word gets so long.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(5);
@@ -105,10 +104,10 @@ impl Awaited {
 /// An object has come. Only what the bucket itself says of it counts. One that nobody awaits any more is deleted.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when database or bucket are.
+/// [`Error::Unavailable`](crate::base::error::Error::Unavailable) when database or bucket are.
 pub async fn arrived(db: &Db, bucket: &Bucket, place: Place) -> Result<Outcome> {
     let Place { tenant_id, document_id } = place;
-    let found = fetch::<Known>(db, |sql| {
+    let found = db.fetch_all::<Known>(|sql| {
         sql.push("SELECT status, content_type, size, sha256 FROM app.awaited_upload(").push_bind(tenant_id);
         sql.push(", ").push_bind(document_id).push(")");
     });
@@ -133,16 +132,17 @@ pub async fn look_for_overdue(
     after: Option<DocumentId>,
     limit: i32,
 ) -> Result<(Vec<(TenantId, Outcome)>, Option<DocumentId>)> {
-    let page = fetch::<Overdue>(db, |sql| {
-        sql.push("SELECT tenant_id, id, content_type, size, sha256 FROM app.overdue_uploads(");
-        sql.push_bind(now - ON_ITS_WAY)
-            .push(", ")
-            .push_bind(after.map_or(Uuid::nil(), |id| id.0))
-            .push(", ")
-            .push_bind(limit)
-            .push(")");
-    })
-    .await?;
+    let page = db
+        .fetch_all::<Overdue>(|sql| {
+            sql.push("SELECT tenant_id, id, content_type, size, sha256 FROM app.overdue_uploads(");
+            sql.push_bind(now - ON_ITS_WAY)
+                .push(", ")
+                .push_bind(after.map_or(Uuid::nil(), |id| id.0))
+                .push(", ")
+                .push_bind(limit)
+                .push(")");
+        })
+        .await?;
     let next = page.last().map(|last| last.place.document_id);
     let mut outcomes = Vec::new();
     for Overdue { place, awaited } in page {
@@ -165,7 +165,7 @@ async fn look(db: &Db, bucket: &Bucket, place: Place, awaited: &Awaited) -> Resu
         Outcome::Refused => DocumentStatus::Refused,
         Outcome::Expired | Outcome::Unchanged => DocumentStatus::Expired,
     };
-    let settled = fetch::<(bool,)>(db, |sql| {
+    let settled = db.fetch_all::<(bool,)>(|sql| {
         sql.push("SELECT app.settle_upload(").push_bind(place.tenant_id).push(", ").push_bind(place.document_id);
         sql.push(", ").push_bind(status).push(")");
     });
@@ -181,23 +181,20 @@ async fn look(db: &Db, bucket: &Bucket, place: Place, awaited: &Awaited) -> Resu
 /// # Errors
 /// As [`arrived`].
 pub async fn delete_superfluous(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
-    let due = fetch::<Place>(db, |sql| {
-        sql.push("SELECT tenant_id, document_id AS id FROM app.due_object_deletions(").push_bind(limit).push(")");
-    })
-    .await?;
+    let due = db
+        .fetch_all::<Place>(|sql| {
+            sql.push("SELECT tenant_id, document_id AS id FROM app.due_object_deletions(").push_bind(limit).push(")");
+        })
+        .await?;
     for place in &due {
         bucket.delete(&place.key()).await?;
-        fetch::<()>(db, |sql| {
+        db.fetch_all::<()>(|sql| {
             sql.push("SELECT app.record_object_deletion(").push_bind(place.tenant_id).push(", ");
             sql.push_bind(place.document_id).push(")::text");
         })
         .await?;
     }
     Ok(due.len())
-}
-
-async fn fetch<T: for<'r> FromRow<'r, PgRow>>(db: &Db, build: impl Fn(&mut Sql)) -> Result<Vec<T>> {
-    db.fetch(build).await?.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 #[cfg(test)]

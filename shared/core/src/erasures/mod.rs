@@ -9,14 +9,11 @@ mod tenant;
 mod user;
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
-use sqlx::postgres::PgRow;
 
 use crate::base::clock::Clock;
-use crate::base::error::{Error, Result};
 use crate::billing::stripe::client::Stripe;
 use crate::platform::bucket::Bucket;
-use crate::platform::db::{Db, Sql};
+use crate::platform::db::Db;
 use crate::platform::queue::Queue;
 
 /// Rows in one transaction: some tens of milliseconds of locks.
@@ -46,13 +43,5 @@ pub enum Erased {
 impl Eraser<'_> {
     fn is_late(&self) -> bool {
         self.clock.now() >= self.until
-    }
-
-    async fn fetch<T: for<'r> FromRow<'r, PgRow>>(&self, build: impl Fn(&mut Sql)) -> Result<Vec<T>> {
-        self.db.fetch(build).await?.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
-    }
-
-    async fn fetch_one<T: for<'r> FromRow<'r, PgRow>>(&self, build: impl Fn(&mut Sql)) -> Result<T> {
-        self.fetch(build).await?.pop().ok_or_else(|| Error::internal("a function returned no row"))
     }
 }

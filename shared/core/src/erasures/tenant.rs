@@ -1,15 +1,10 @@
 //! A carrier goes: first its objects, then what Stripe knows of it, then its rows, and at last, when no upload of before can end
 //! any more, objects that have come since.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
 use super::{BATCH, Erased, Eraser};
 use crate::base::error::Result;
 use crate::base::ids::TenantId;
 use crate::documents::UPLOAD_LIFE;
-
-/// Objects that are deleted at the same time.
-const AT_ONCE: usize = 16;
 
 impl Eraser<'_> {
     /// # Errors
@@ -17,6 +12,7 @@ impl Eraser<'_> {
     /// again.
     pub async fn erase_tenant(&self, id: TenantId) -> Result<Erased> {
         let (is_to_erase,): (bool,) = self
+            .db
             .fetch_one(|sql| {
                 sql.push("SELECT app.is_to_erase(").push_bind(id).push(")");
             })
@@ -24,13 +20,14 @@ impl Eraser<'_> {
         if !is_to_erase {
             return Ok(Erased::Completely);
         }
-        if self.empty_bucket(id).await? == Erased::InPart {
+        if !self.bucket.delete_below(&format!("{id}/"), || self.is_late()).await? {
             return Ok(Erased::InPart);
         }
         self.leave_stripe(id).await?;
         loop {
             let tables: Vec<(String, i64)> = self
-                .fetch(|sql| {
+                .db
+                .fetch_all(|sql| {
                     sql.push("SELECT table_name, erased FROM app.erase_rows(").push_bind(id);
                     sql.push(", ").push_bind(BATCH).push(", make_interval(secs => ");
                     sql.push_bind(UPLOAD_LIFE.as_secs_f64()).push("))");
@@ -46,32 +43,20 @@ impl Eraser<'_> {
                 return Ok(Erased::InPart);
             }
         }
-        self.fetch::<()>(|sql| {
-            sql.push("SELECT FROM app.record_last_look(").push_bind(id).push(")");
-        })
-        .await?;
+        self.db
+            .fetch_all::<()>(|sql| {
+                sql.push("SELECT FROM app.record_last_look(").push_bind(id).push(")");
+            })
+            .await?;
         Ok(Erased::Completely)
-    }
-
-    async fn empty_bucket(&self, id: TenantId) -> Result<Erased> {
-        loop {
-            let keys = self.bucket.list(&format!("{id}/")).await?;
-            if keys.is_empty() {
-                return Ok(Erased::Completely);
-            }
-            let deletions = stream::iter(&keys).map(async |key| self.bucket.delete(key).await);
-            deletions.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-            if self.is_late() {
-                return Ok(Erased::InPart);
-            }
-        }
     }
 
     /// Its customers are deleted there as well, which ends whatever was subscribed behind our back.
     async fn leave_stripe(&self, id: TenantId) -> Result<()> {
         let Some(stripe) = self.stripe else { return Ok(()) };
         let customers: Vec<(String,)> = self
-            .fetch(|sql| {
+            .db
+            .fetch_all(|sql| {
                 sql.push("SELECT id FROM app.customers_to_erase(").push_bind(id).push(")");
             })
             .await?;

@@ -25,6 +25,7 @@ impl Eraser<'_> {
             nudge::send(self.nudges, BTreeSet::from([tenant])).await;
         }
         let (is_gone,): (bool,) = self
+            .db
             .fetch_one(|sql| {
                 sql.push("SELECT app.delete_erased(").push_bind(id).push(")");
             })
@@ -38,7 +39,8 @@ impl Eraser<'_> {
     /// Whoever was forgotten by a carrier is not found there any more.
     async fn next_carrier(&self, id: UserId) -> Result<Option<TenantId>> {
         let carriers: Vec<(TenantId,)> = self
-            .fetch(|sql| {
+            .db
+            .fetch_all(|sql| {
                 sql.push("SELECT tenant_id FROM app.carriers_of_erased(").push_bind(id).push(", 1)");
             })
             .await?;
@@ -48,6 +50,7 @@ impl Eraser<'_> {
     async fn leave_carrier(&self, id: UserId, tenant: TenantId) -> Result<Erased> {
         loop {
             let (orders,): (i64,) = self
+                .db
                 .fetch_one(|sql| {
                     sql.push("SELECT app.remove_erased(").push_bind(id).push(", ").push_bind(tenant);
                     // Each changes all indexes of its order.
@@ -65,6 +68,7 @@ impl Eraser<'_> {
             let mut after = Uuid::nil();
             loop {
                 let (last,): (Option<Uuid>,) = self
+                    .db
                     .fetch_one(|sql| {
                         sql.push("SELECT app.forget_in(").push_bind(id).push(", ").push_bind(tenant).push(", ");
                         sql.push_bind(table).push(", ").push_bind(after).push(", ").push_bind(PAGE).push(")");
@@ -77,10 +81,11 @@ impl Eraser<'_> {
                 }
             }
         }
-        self.fetch::<()>(|sql| {
-            sql.push("SELECT FROM app.forget_rest(").push_bind(id).push(", ").push_bind(tenant).push(")");
-        })
-        .await?;
+        self.db
+            .fetch_all::<()>(|sql| {
+                sql.push("SELECT FROM app.forget_rest(").push_bind(id).push(", ").push_bind(tenant).push(")");
+            })
+            .await?;
         Ok(Erased::Completely)
     }
 }

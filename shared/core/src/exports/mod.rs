@@ -8,8 +8,6 @@
 mod contents;
 pub mod write;
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -24,13 +22,12 @@ use crate::base::page::{Limit, Page};
 use crate::base::words::Word;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::bucket::Bucket;
+use crate::platform::bucket::{Bucket, DOWNLOAD_LIFE};
 use crate::platform::db::{Assignments, Db, Loaded, Resource};
 use crate::platform::idempotency::IdempotencyKey;
 
 crate::id!(ExportId);
 
-const DOWNLOAD_LIFE: Duration = Duration::from_secs(5 * 60);
 /// So many in 24 hours: each reads all that a carrier has.
 const A_DAY: i64 = 5;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::FromRow;
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::{ExportId, TABLES, prefix};
@@ -78,17 +77,22 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Unavailable`] when database or bucket are; it is due again at once.
     pub async fn write(&self, id: ExportId) -> Result<Written> {
-        let claim = self.fetch::<Claim>(|sql| {
+        let claim = self.db.fetch_all::<Claim>(|sql| {
             sql.push("SELECT tenant_id, attempt, tables_done, part, last_key FROM app.claim_export(").push_bind(id);
             push_seconds(sql, LEASE);
         });
         let Some(mut claim) = claim.await?.pop() else { return Ok(Written::Nothing) };
         let written = self.write_claimed(id, &mut claim).await;
         if !matches!(written, Ok(Written::Completely | Written::Nothing)) {
-            self.fetch::<()>(|sql| {
-                sql.push("SELECT FROM app.release_export(").push_bind(id).push(", ").push_bind(claim.attempt).push(")");
-            })
-            .await?;
+            self.db
+                .fetch_all::<()>(|sql| {
+                    sql.push("SELECT FROM app.release_export(")
+                        .push_bind(id)
+                        .push(", ")
+                        .push_bind(claim.attempt)
+                        .push(")");
+                })
+                .await?;
         }
         written
     }
@@ -129,7 +133,8 @@ impl Writer<'_> {
         let mut file = File::default();
         while !file.is_last && file.bytes.len() < FULL {
             let lines: Vec<Line> = self
-                .fetch(|sql| {
+                .db
+                .fetch_all(|sql| {
                     sql.push("SELECT key, line FROM app.export_rows(")
                         .push_bind(id)
                         .push(", ")
@@ -167,12 +172,8 @@ impl Writer<'_> {
     }
 
     async fn ask(&self, build: impl Fn(&mut Sql)) -> Result<bool> {
-        let answer: Option<(bool,)> = self.fetch(build).await?.pop();
-        answer.map(|(yes,)| yes).ok_or_else(|| Error::internal("a function returned no row"))
-    }
-
-    async fn fetch<T: for<'r> FromRow<'r, PgRow>>(&self, build: impl Fn(&mut Sql)) -> Result<Vec<T>> {
-        fetch(self.db, build).await
+        let (yes,) = self.db.fetch_one(build).await?;
+        Ok(yes)
     }
 }
 
@@ -181,21 +182,14 @@ impl Writer<'_> {
 /// # Errors
 /// [`Error::Unavailable`]: the next run tries again.
 pub async fn expire(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
-    let expired: Vec<(TenantId, ExportId)> = fetch(db, |sql| {
-        sql.push("SELECT tenant_id, id FROM app.expired_exports(").push_bind(limit).push(")");
-    })
-    .await?;
+    let expired: Vec<(TenantId, ExportId)> = db
+        .fetch_all(|sql| {
+            sql.push("SELECT tenant_id, id FROM app.expired_exports(").push_bind(limit).push(")");
+        })
+        .await?;
     for (tenant, id) in &expired {
-        loop {
-            let keys = bucket.list(&prefix(*tenant, *id)).await?;
-            if keys.is_empty() {
-                break;
-            }
-            for key in keys {
-                bucket.delete(&key).await?;
-            }
-        }
-        fetch::<()>(db, |sql| {
+        bucket.delete_below(&prefix(*tenant, *id), || false).await?;
+        db.fetch_all::<()>(|sql| {
             sql.push("SELECT FROM app.expire_export(").push_bind(*id).push(")");
         })
         .await?;
@@ -206,8 +200,4 @@ pub async fn expire(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
 /// The last argument, an interval.
 fn push_seconds(sql: &mut Sql, time: Duration) {
     sql.push(", make_interval(secs => ").push_bind(time.as_secs_f64()).push("))");
-}
-
-async fn fetch<T: for<'r> FromRow<'r, PgRow>>(db: &Db, build: impl Fn(&mut Sql)) -> Result<Vec<T>> {
-    db.fetch(build).await?.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
 }

@@ -23,7 +23,7 @@ use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::custom_statuses::CustomStatusId;
 use crate::lookups::tags::TagId;
-use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
+use crate::platform::db::list::{self, Column, Cursor, Key, Sort as _, push_any, push_words};
 use crate::platform::db::{Db, Sql};
 use crate::platform::search;
 use crate::trips::TripId;
@@ -94,29 +94,18 @@ pub enum Sort {
 }
 
 impl list::Sort for Sort {
-    fn column(self) -> (Option<&'static str>, bool) {
+    fn column(self) -> (Option<Column>, bool) {
         match self {
             Self::NewestFirst => (None, true),
             Self::OldestFirst => (None, false),
-            Self::Number => (Some("t.number"), false),
-            Self::NumberDescending => (Some("t.number"), true),
-            Self::PickupDate => (Some("t.pickup_date"), false),
-            Self::PickupDateDescending => (Some("t.pickup_date"), true),
-            Self::DeliveryDate => (Some("t.delivery_date"), false),
-            Self::DeliveryDateDescending => (Some("t.delivery_date"), true),
-            Self::LeastRecentlyUpdated => (Some("t.updated_at"), false),
-            Self::RecentlyUpdated => (Some("t.updated_at"), true),
-        }
-    }
-
-    fn takes(self, key: &Key) -> bool {
-        match self {
-            Self::NewestFirst | Self::OldestFirst => matches!(key, Key::Id),
-            Self::Number | Self::NumberDescending => matches!(key, Key::Number(_)),
-            Self::PickupDate | Self::PickupDateDescending | Self::DeliveryDate | Self::DeliveryDateDescending => {
-                matches!(key, Key::Date(_))
-            }
-            Self::LeastRecentlyUpdated | Self::RecentlyUpdated => matches!(key, Key::Time(_)),
+            Self::Number => (Some(Column::Number("t.number")), false),
+            Self::NumberDescending => (Some(Column::Number("t.number")), true),
+            Self::PickupDate => (Some(Column::Date("t.pickup_date")), false),
+            Self::PickupDateDescending => (Some(Column::Date("t.pickup_date")), true),
+            Self::DeliveryDate => (Some(Column::Date("t.delivery_date")), false),
+            Self::DeliveryDateDescending => (Some(Column::Date("t.delivery_date")), true),
+            Self::LeastRecentlyUpdated => (Some(Column::Time("t.updated_at")), false),
+            Self::RecentlyUpdated => (Some(Column::Time("t.updated_at")), true),
         }
     }
 }

@@ -14,6 +14,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::Request;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, Response, StatusCode};
@@ -23,10 +24,15 @@ use super::{aws, http as calls};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 
+/// How long a client's download may wait to begin.
+pub const DOWNLOAD_LIFE: Duration = Duration::from_secs(5 * 60);
+
 /// The deadline of one request of our own.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How long the signature of one holds.
 const OWN_LIFE: Duration = Duration::from_secs(60);
+/// Objects that are deleted at the same time.
+const AT_ONCE: usize = 16;
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 const CHECKSUM_MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
@@ -156,6 +162,24 @@ impl Bucket {
     pub async fn delete(&self, key: &str) -> Result<()> {
         let answer = self.send(Method::DELETE, key, &[]).await?;
         if answer.status() == StatusCode::NOT_FOUND { Ok(()) } else { accepted(answer).map(drop) }
+    }
+
+    /// Deletes all that begins like this, page by page. False: it was late before the end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn delete_below(&self, prefix: &str, is_late: impl Fn() -> bool) -> Result<bool> {
+        loop {
+            let keys = self.list(prefix).await?;
+            if keys.is_empty() {
+                return Ok(true);
+            }
+            let deletions = stream::iter(&keys).map(async |key| self.delete(key).await);
+            deletions.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+            if is_late() {
+                return Ok(false);
+            }
+        }
     }
 
     fn address(&self, key: &str) -> String {

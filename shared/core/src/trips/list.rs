@@ -11,7 +11,7 @@ use crate::base::page::{Limit, Page};
 use crate::drivers::DriverId;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
-use crate::platform::db::list::{self, Cursor, Key, Sort as _, push_any, push_words};
+use crate::platform::db::list::{self, Column, Cursor, Key, Sort as _, push_any, push_words};
 use crate::platform::db::{Db, ENOUGH, Rare, Sql, Ways, push_archived};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
@@ -64,29 +64,18 @@ pub enum Sort {
 }
 
 impl list::Sort for Sort {
-    fn column(self) -> (Option<&'static str>, bool) {
+    fn column(self) -> (Option<Column>, bool) {
         match self {
             Self::NewestFirst => (None, true),
             Self::OldestFirst => (None, false),
-            Self::Number => (Some("t.number"), false),
-            Self::NumberDescending => (Some("t.number"), true),
-            Self::StartDate => (Some("t.start_date"), false),
-            Self::StartDateDescending => (Some("t.start_date"), true),
-            Self::EndDate => (Some("t.end_date"), false),
-            Self::EndDateDescending => (Some("t.end_date"), true),
-            Self::LeastRecentlyUpdated => (Some("t.updated_at"), false),
-            Self::RecentlyUpdated => (Some("t.updated_at"), true),
-        }
-    }
-
-    fn takes(self, key: &Key) -> bool {
-        match self {
-            Self::NewestFirst | Self::OldestFirst => matches!(key, Key::Id),
-            Self::Number | Self::NumberDescending => matches!(key, Key::Number(_)),
-            Self::StartDate | Self::StartDateDescending | Self::EndDate | Self::EndDateDescending => {
-                matches!(key, Key::Date(_))
-            }
-            Self::LeastRecentlyUpdated | Self::RecentlyUpdated => matches!(key, Key::Time(_)),
+            Self::Number => (Some(Column::Number("t.number")), false),
+            Self::NumberDescending => (Some(Column::Number("t.number")), true),
+            Self::StartDate => (Some(Column::Date("t.start_date")), false),
+            Self::StartDateDescending => (Some(Column::Date("t.start_date")), true),
+            Self::EndDate => (Some(Column::Date("t.end_date")), false),
+            Self::EndDateDescending => (Some(Column::Date("t.end_date")), true),
+            Self::LeastRecentlyUpdated => (Some(Column::Time("t.updated_at")), false),
+            Self::RecentlyUpdated => (Some(Column::Time("t.updated_at")), true),
         }
     }
 }
@@ -124,7 +113,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
             sql.push("SELECT ").push(view.include.columns()).push(" FROM (");
             let driver = Some("driver_id");
             // The list is walked along the range that it is sorted by.
-            let sorted_by = |range: &(&str, Days)| view.sort.column().0 == Some(range.0);
+            let sorted_by = |range: &(&str, Days)| view.sort.column().0.is_some_and(|column| column.name() == range.0);
             let (walked, apart): (Vec<_>, Vec<_>) = filter.ranges().partition(sorted_by);
             let rare: Vec<_> = apart.into_iter().map(|(column, days)| days.rare(column, filter.archived)).collect();
             Ways { columns: "t.*", table: "trips", driver, rare: &rare, end: &end, end_of_all: &end }.push(

@@ -18,17 +18,30 @@ use crate::base::page;
 /// The order of a list of rows `t`. Without a column it is that of the id, which is the order of creation.
 pub trait Sort: Copy + PartialEq + DeserializeOwned {
     /// The column beside the id, and whether it descends.
-    fn column(self) -> (Option<&'static str>, bool);
-
-    /// Whether the value is one of the column: a cursor comes back as somebody may have written it.
-    fn takes(self, key: &Key) -> bool;
+    fn column(self) -> (Option<Column>, bool);
 
     /// The ORDER BY.
     fn order(self) -> String {
         let (column, descending) = self.column();
         let direction = if descending { " DESC" } else { "" };
-        let first = column.map(|column| format!("{column}{direction}, ")).unwrap_or_default();
+        let first = column.map(|column| format!("{}{direction}, ", column.name())).unwrap_or_default();
         format!(" ORDER BY {first}t.id{direction}")
+    }
+}
+
+/// A column that a list is sorted by, with the kind of its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Number(&'static str),
+    Date(&'static str),
+    Time(&'static str),
+}
+
+impl Column {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Number(name) | Self::Date(name) | Self::Time(name) => name,
+        }
     }
 }
 
@@ -46,12 +59,25 @@ pub enum Key {
     Time(DateTime<Utc>),
 }
 
+impl Key {
+    /// Whether it is a value of the column: a cursor comes back as somebody may have written it.
+    fn is_of(&self, column: Option<Column>) -> bool {
+        matches!(
+            (self, column),
+            (Self::Id, None)
+                | (Self::Number(_), Some(Column::Number(_)))
+                | (Self::Date(_), Some(Column::Date(_)))
+                | (Self::Time(_), Some(Column::Time(_)))
+        )
+    }
+}
+
 impl<S: Sort> Cursor<S> {
     /// # Errors
     /// [`Error::Invalid`] for a cursor of another list or of another sort.
     pub fn read(cursor: Option<&str>, sort: S) -> Result<Option<Self>> {
         let cursor: Option<Self> = page::decode(cursor)?;
-        if cursor.as_ref().is_some_and(|cursor| cursor.0 != sort || !sort.takes(&cursor.1)) {
+        if cursor.as_ref().is_some_and(|cursor| cursor.0 != sort || !cursor.1.is_of(sort.column().0)) {
             return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
         }
         Ok(cursor)
@@ -66,7 +92,7 @@ impl<S: Sort> Cursor<S> {
             sql.push(" AND t.id").push(operator).push_bind(*id);
             return;
         };
-        sql.push(" AND (").push(column).push(", t.id)").push(operator).push("(");
+        sql.push(" AND (").push(column.name()).push(", t.id)").push(operator).push("(");
         match key {
             Key::Number(number) => sql.push_bind(*number),
             Key::Date(date) => sql.push_bind(*date),

@@ -201,6 +201,28 @@ impl Db {
         Box::pin(self.fetch_into(build)).await
     }
 
+    /// Like [`Db::fetch`], with the rows read.
+    ///
+    /// # Errors
+    /// As [`Db::fetch`].
+    pub async fn fetch_all<T>(&self, build: impl Fn(&mut Sql)) -> Result<Vec<T>>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        self.fetch(build).await?.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
+    }
+
+    /// Like [`Db::fetch_all`], for a statement that returns exactly one row.
+    ///
+    /// # Errors
+    /// As [`Db::fetch`].
+    pub async fn fetch_one<T>(&self, build: impl Fn(&mut Sql)) -> Result<T>
+    where
+        T: for<'r> FromRow<'r, PgRow>,
+    {
+        self.fetch_all(build).await?.pop().ok_or_else(|| Error::internal("a statement returned no row"))
+    }
+
     /// Like [`Db::fetch`]; each row is read as soon as it has come, while others are on their way.
     async fn fetch_into<R: Default + Extend<PgRow>>(&self, build: impl Fn(&mut Sql)) -> Result<R> {
         let mut slot = self.slot.clone().lock_owned().await;
