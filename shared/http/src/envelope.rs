@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use carhaul_core::identity::attempts;
-use carhaul_core::identity::tokens::unverified_subject;
+use carhaul_core::identity::tokens::{ClaimedUser, claimed_user};
 use carhaul_core::platform::db::{Counted, Db};
 use http::{HeaderValue, StatusCode, header};
 use lambda_http::RequestExt;
@@ -40,7 +40,7 @@ pub async fn wrap(State(db): State<Db>, mut request: Request, next: Next) -> Res
     db.settle().await;
     if response.status() == StatusCode::UNAUTHORIZED
         && let Some(attempt) = attempt
-        && let Err(throttled) = attempts::record_failure(&db, attempt.address, attempt.subject().as_deref()).await
+        && let Err(throttled) = attempts::record_failure(&db, attempt.address, attempt.user()).await
     {
         response = Failure::from(throttled).into_response();
     }
@@ -87,9 +87,9 @@ impl Attempt {
         Some(Self { authorization, address })
     }
 
-    /// The subject that a token claims.
-    fn subject(&self) -> Option<String> {
-        unverified_subject(self.authorization.to_str().ok()?.rsplit(' ').next()?)
+    /// The user that a token claims.
+    fn user(&self) -> Option<ClaimedUser> {
+        claimed_user(self.authorization.to_str().ok()?.rsplit(' ').next()?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use carhaul_core::base::clock::Clock;
+use carhaul_core::identity::tokens::claimed_user;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
@@ -72,8 +73,31 @@ async fn the_wait_doubles_with_every_further_series() {
     }
 }
 
+#[tokio::test]
+async fn users_who_are_made_up_count_as_one_and_each_real_one_by_themselves() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    let address = carrier.owner.address;
+    let from_there = |mut client: Client| {
+        client.address = address;
+        client
+    };
+    for _ in 0..5 {
+        from_there(forged(&app, &Uuid::now_v7().to_string())).get("/v1/me").await.refused(401, "unauthenticated");
+    }
+    from_there(forged(&app, &Uuid::now_v7().to_string())).get("/v1/me").await.refused(429, "throttled");
+    // Old tokens of people who share an address say that they are old: theirs are no guesses of others.
+    for person in [&carrier.owner, &rival.owner] {
+        let forged = from_there(forged(&app, &subject_of(person)));
+        for _ in 0..5 {
+            forged.get("/v1/me").await.refused(401, "unauthenticated");
+        }
+        forged.get("/v1/me").await.refused(429, "throttled");
+    }
+}
+
 fn attempts_key(client: &Client) -> String {
-    carhaul_core::platform::crypto::sha256_hex(&[client.address.to_string().as_bytes(), subject_of(client).as_bytes()])
+    carhaul_core::platform::crypto::sha256_hex(&[client.address.to_string().as_bytes()])
 }
 
 #[tokio::test]
@@ -126,7 +150,7 @@ async fn an_expired_token_is_told_so_and_a_fresh_one_works() {
 
 fn subject_of(client: &Client) -> String {
     let token = client.authorization.as_deref().and_then(|value| value.rsplit(' ').next());
-    token.and_then(carhaul_core::identity::tokens::unverified_subject).expect("a client of these tests shows a token")
+    token.and_then(claimed_user).expect("a client of these tests shows a token").subject
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Client, TestApp};
+use crate::orders::{an_order, create_customer};
+use crate::support::{Client, TestApp, id};
 
 async fn own_id(client: &Client) -> Uuid {
     let me = client.get("/v1/me").await.expect(200);
@@ -82,17 +83,82 @@ async fn a_removed_member_is_refused_at_the_next_request_with_the_old_token() {
     let member = app.member(&carrier, "dispatcher").await;
     let user = own_id(&member).await;
     let driver = carrier.owner.post("/v1/drivers", json!({"name": "Sam", "user_id": user})).await.expect(201);
-    app.order_with(&carrier, "dispatcher_id", &user.to_string()).await;
     member.get("/v1/customers").await.expect(200);
 
     carrier.owner.delete(&own_path(&member).await).await.expect(204);
     member.get("/v1/customers").await.refused(403, "forbidden");
     assert_eq!(member.get("/v1/me").await.expect(200)["memberships"], json!([]));
-    // What they did stays, without them.
-    let driver = carrier.owner.get(&format!("/v1/drivers/{}", crate::support::id(&driver))).await.expect(200);
+    // Their driver stays, without them.
+    let driver = carrier.owner.get(&format!("/v1/drivers/{}", id(&driver))).await.expect(200);
     assert_eq!(driver["user_id"], json!(null));
-    let orders = format!("SELECT count(*) FROM orders WHERE tenant_id = '{}' AND dispatcher_id IS NULL", carrier.id);
-    assert_eq!(app.count(&orders).await, 1);
+}
+
+#[tokio::test]
+async fn orders_of_a_dispatcher_who_went_are_as_they_were_and_are_handed_on() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    let member = app.member(&carrier, "dispatcher").await;
+    let user = own_id(&member).await;
+    let mut new = an_order(&create_customer(&carrier.owner).await);
+    new["dispatcher_id"] = json!(user);
+    let order = carrier.owner.post("/v1/orders", new.clone()).await.expect(201);
+    let path = format!("/v1/orders/{}", id(&order));
+    assert_eq!(rival.owner.get(&format!("/v1/orders?dispatcher={user}")).await.expect(200)["data"], json!([]));
+
+    carrier.owner.delete(&own_path(&member).await).await.expect(204);
+    let after = carrier.owner.get(&path).await.expect(200);
+    assert_eq!((&after["dispatcher_id"], &after["version"]), (&json!(user), &order["version"]));
+    let theirs = carrier.owner.get(&format!("/v1/orders?dispatcher={user}")).await.expect(200);
+    assert_eq!(theirs["data"].as_array().unwrap().len(), 1);
+
+    // Nobody is put on an order any more who is no member, here or elsewhere.
+    let elsewhere = own_id(&rival.owner).await;
+    for stranger in [user, elsewhere] {
+        new["dispatcher_id"] = json!(stranger);
+        assert_eq!(carrier.owner.post("/v1/orders", new.clone()).await.invalid_fields(), ["/dispatcher_id"]);
+    }
+    let other = carrier.owner.patch(&path, json!({"dispatcher_id": elsewhere})).await;
+    assert_eq!(other.invalid_fields(), ["/dispatcher_id"]);
+    // What they look after can be changed, divided and handed on.
+    carrier.owner.patch(&path, json!({"notes": "Call first", "dispatcher_id": user})).await.expect(200);
+    let split = json!({"vehicle_ids": [order["vehicles"][1]["id"]]});
+    let divided = carrier.owner.post(&format!("{path}/split"), split).await.expect(201);
+    assert_eq!(divided["dispatcher_id"], json!(user), "{divided}");
+    let owner = own_id(&carrier.owner).await;
+    let handed_on = carrier.owner.patch(&path, json!({"dispatcher_id": owner})).await.expect(200);
+    assert_eq!(handed_on["dispatcher_id"], json!(owner));
+    assert_eq!(carrier.owner.patch(&path, json!({"dispatcher_id": user})).await.invalid_fields(), ["/dispatcher_id"]);
+}
+
+#[tokio::test]
+async fn who_was_removed_does_not_come_back_by_an_open_invitation() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let invite = async |email: &str| {
+        carrier.owner.post("/v1/invitations", json!({"email": email, "role": "dispatcher"})).await.expect(201)
+    };
+    let first = invite("sam@example.com").await;
+    let token = app.issuer.token().subject(&Uuid::now_v7().to_string()).email("sam@example.com");
+    let sam = app.client_with(&token);
+    sam.post("/v1/invitations/accept", json!({"token": first["token"]})).await.expect(200);
+    let (again, others) = (invite("Sam@Example.com").await, invite("kim@example.com").await);
+
+    carrier.owner.delete(&own_path(&sam.clone().of(carrier.id)).await).await.expect(204);
+    sam.post("/v1/invitations/accept", json!({"token": again["token"]})).await.refused(404, "not_found");
+    let open = carrier.owner.get("/v1/invitations?open=true").await.expect(200);
+    let ids: Vec<_> = open["data"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert_eq!(ids, [&others["id"]]);
+}
+
+#[tokio::test]
+async fn who_lost_a_right_is_not_told_again_what_was_answered_to_it() {
+    let app = TestApp::start().await;
+    let carrier = app.carrier().await;
+    let member = app.member(&carrier, "dispatcher").await;
+    let customer = json!({"type": "dealer", "name": "Lakeside Autos"});
+    member.post_once("/v1/customers", "key", customer.clone()).await.expect(201);
+    carrier.owner.patch(&own_path(&member).await, json!({"role": "driver"})).await.expect(200);
+    member.post_once("/v1/customers", "key", customer).await.refused(403, "forbidden");
 }
 
 #[tokio::test]

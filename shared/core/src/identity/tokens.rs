@@ -108,17 +108,21 @@ impl Header<'_> {
     }
 }
 
-/// The subject that `token` claims, checked for nothing but its form. It tells whose failed attempts to count together,
+/// Who a token says that its bearer is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ClaimedUser {
+    #[serde(rename = "iss")]
+    pub issuer: String,
+    #[serde(rename = "sub")]
+    pub subject: String,
+}
+
+/// The user that `token` claims, checked for nothing but its form. It tells whose failed attempts to count together,
 /// and must never decide anything else. At most 8 KB are looked at.
-pub fn unverified_subject(token: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Subject<'a> {
-        #[serde(borrow)]
-        sub: Cow<'a, str>,
-    }
+pub fn claimed_user(token: &str) -> Option<ClaimedUser> {
     let claims = decode(Parts::of(token).ok()?.claims).ok()?;
-    let subject = serde_json::from_slice::<Subject<'_>>(&claims).ok()?.sub;
-    claims::is_subject(&subject).then(|| subject.into_owned())
+    let user: ClaimedUser = serde_json::from_slice(&claims).ok()?;
+    (claims::is_subject(&user.issuer) && claims::is_subject(&user.subject)).then_some(user)
 }
 
 struct Parts<'a> {

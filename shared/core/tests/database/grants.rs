@@ -131,6 +131,8 @@ async fn a_function_reaches_nothing_beyond_its_grants() {
         ("carhaul_billing", "UPDATE orders SET price = 0"),
         ("carhaul_billing", "SELECT FROM customers"),
         ("carhaul_ai", "SELECT FROM api_keys"),
+        ("carhaul_ai", "SELECT pay_rate FROM drivers"),
+        ("carhaul_realtime", "SELECT FROM app.enter('user', '', '', NULL, NULL)"),
         ("carhaul_ai", "UPDATE orders SET price = 0"),
         ("carhaul_ai", "INSERT INTO executions (tenant_id) VALUES (gen_random_uuid())"),
         ("carhaul_ai", "SELECT FROM app.enter('user', '', '', NULL, NULL)"),

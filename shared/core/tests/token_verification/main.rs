@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carhaul_core::base::clock::Clock;
-use carhaul_core::identity::tokens::{TokenError, TokenVerifier, VerifiedToken, unverified_subject};
+use carhaul_core::identity::tokens::{ClaimedUser, TokenError, TokenVerifier, VerifiedToken, claimed_user};
 use carhaul_core::platform::config::{OidcConfig, SigningAlgorithm};
 use carhaul_testkit::{AUDIENCE, Issuer, SigningKey, TokenBuilder};
 use chrono::{DateTime, TimeDelta};
@@ -545,12 +545,15 @@ async fn an_expired_token_is_said_to_have_expired() {
 }
 
 #[tokio::test]
-async fn the_subject_of_an_unchecked_token_is_told_within_bounds() {
+async fn the_user_of_an_unchecked_token_is_told_within_bounds() {
     let world = World::new().await;
-    let subject = |token: TokenBuilder| unverified_subject(&token.sign());
-    assert_eq!(subject(world.token().subject("u-1").expires_in(-999)), Some("u-1".to_owned()));
-    assert_eq!(subject(world.token().subject("a\0b")), None);
-    assert_eq!(subject(world.token().subject(&"x".repeat(256))), None);
-    assert_eq!(subject(world.token().claim("padding", "x".repeat(8 * 1024))), None);
-    assert_eq!(unverified_subject("junk"), None);
+    let user = |token: TokenBuilder| claimed_user(&token.sign());
+    let issuer = world.issuer.url().to_owned();
+    let claimed = ClaimedUser { issuer, subject: "u-1".to_owned() };
+    assert_eq!(user(world.token().subject("u-1").expires_in(-999)), Some(claimed));
+    assert_eq!(user(world.token().subject("a\0b")), None);
+    assert_eq!(user(world.token().subject(&"x".repeat(256))), None);
+    assert_eq!(user(world.token().claim("iss", "x".repeat(256))), None);
+    assert_eq!(user(world.token().claim("padding", "x".repeat(8 * 1024))), None);
+    assert_eq!(claimed_user("junk"), None);
 }

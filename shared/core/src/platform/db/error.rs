@@ -100,8 +100,10 @@ fn from_refusal(refusal: &PgDatabaseError) -> Error {
         "55P03" | "40P01" | "40001" => {
             Error::conflict(ConflictCode::Busy, "another request is changing the same thing; try again")
         }
-        // query_canceled (statement_timeout), too_many_connections
-        "57014" | "53300" => unavailable(),
+        // query_canceled (statement_timeout)
+        "57014" => Error::Unavailable { detail: "this takes longer than it may; try again", retry_after_seconds: 5 },
+        // too_many_connections
+        "53300" => unavailable(),
         code => Error::internal(format!("database error {code}: {}", refusal.message())),
     }
 }

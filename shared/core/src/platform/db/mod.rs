@@ -262,9 +262,7 @@ impl Db {
         let tenant = actor.tenant.map_or("NULL".into(), |id| format!("'{id}'"));
         let enter = entered::literal(actor, &tenant);
         let (quota, counted) = (actor.counted.next(action), &actor.counted);
-        let loaded = self.enter(&tx::Opening { prelude: &[], enter, quota, counted, key, load }).await?;
-        loaded.tx.entered.grant.require(action)?;
-        Ok(loaded)
+        self.enter(&tx::Opening { prelude: &[], enter, quota, counted, action: Some(action), key, load }).await
     }
 
     /// Opens a transaction for a signed-in user who need not belong to the tenant yet: `prelude` is statements that
@@ -274,7 +272,8 @@ impl Db {
     /// As [`Db::begin`].
     pub async fn begin_after(&self, actor: &Actor, prelude: &[String], key: Option<&IdempotencyKey>) -> Result<Tx> {
         let enter = entered::literal(actor, "app.tenant_id()");
-        let opening = tx::Opening { prelude, enter, quota: None, counted: &actor.counted, key, load: None };
+        let counted = &actor.counted;
+        let opening = tx::Opening { prelude, enter, quota: None, counted, action: None, key, load: None };
         Ok(self.enter(&opening).await?.tx)
     }
 

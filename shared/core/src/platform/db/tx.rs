@@ -11,6 +11,7 @@ use super::entered::{self, Entered};
 use super::error::classify;
 use super::open::Open;
 use crate::base::error::{Error, Result};
+use crate::identity::permissions::Action;
 use crate::platform::idempotency::{IdempotencyKey, StoredAnswer};
 
 /// The answer that the entered caller was given before, as the columns of [`WITH_ANSWER`]; lacks the condition for the key.
@@ -46,6 +47,8 @@ pub struct Opening<'a> {
     /// the carrier's other requests do not wait for this one's work.
     pub quota: Option<&'static str>,
     pub counted: &'a Counted,
+    /// What the caller must be allowed to do; also to be told again what was answered before.
+    pub action: Option<Action>,
     pub key: Option<&'a IdempotencyKey>,
     pub load: Option<&'a str>,
 }
@@ -87,6 +90,7 @@ impl Tx {
         let mut sets = sets.skip(opening.prelude.len());
         let entered = sets.next().unwrap_or_default();
         let entered = Entered::from_first(entered.first().ok_or_else(entered::none)?, opening.counted)?;
+        opening.action.map_or(Ok(()), |action| entered.grant.require(action))?;
         if opening.key.is_some() {
             let claim = sets.next().unwrap_or_default();
             check_claim(claim.first().ok_or_else(|| Error::internal("no claim of the idempotency key"))?)?;
