@@ -65,4 +65,3 @@ INSERT INTO billing_events (tenant_id, stripe_event_id, type, outcome, plan, at)
 SELECT '$tenant', 'evt_' || n || '$tenant', 'invoice.paid', 'applied', 'starter', now() - n * interval '1 hour'
 FROM generate_series(1, $orders) n;
 COMMIT;
-ANALYZE orders, trips, order_search_terms, order_tags, customers, customer_search_terms, locations, billing_invoices, billing_events;

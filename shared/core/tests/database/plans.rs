@@ -29,6 +29,8 @@ pub async fn carrier() -> &'static Carrier {
             let sql = include_str!("many_orders.sql").replace("$tenant", &carrier.id.to_string());
             run(&mut superuser, sql.replace("$orders", orders)).await.unwrap();
         }
+        // As autovacuum leaves it, sooner or later.
+        run(&mut superuser, "VACUUM (ANALYZE)").await.unwrap();
         let sql = format!("UPDATE tenants SET name = 'Many orders' WHERE id = '{}'", carrier.id);
         run(&mut superuser, sql).await.unwrap();
         carrier
