@@ -83,7 +83,7 @@ bench: ## Measure against the targets (ORDERS=1000000 SECONDS=2)
 	@$(VENV_PYTHON) -m local.benchmark $(ORDERS) $(SECONDS)
 
 openapi: ## Write functions/api/openapi.json anew from the code
-	@WRITE_OPENAPI=1 cargo test -q -p carhaul-api --test api openapi
+	@WRITE_OPENAPI=1 cargo test -q --workspace --test api openapi
 
 clean: ## Stop the local stack and delete its data; installed tools stay
 	@$(call if_installed,Nothing is installed here and so there is nothing to delete.,$(STACK) clean)

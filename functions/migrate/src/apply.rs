@@ -10,6 +10,10 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use crate::error::MigrateError;
 use crate::roles;
 
+/// For how long a migration waits for a table that somebody works on. As long as it waits, everybody else waits behind it, so
+/// it gives up and is invoked again.
+const LOCK_TIMEOUT: &str = "5s";
+
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// What a run has done.
@@ -38,7 +42,7 @@ pub async fn migrate(
 }
 
 async fn apply(owner: &PgConnectOptions) -> Result<Outcome, MigrateError> {
-    let mut connection = owner.connect().await?;
+    let mut connection = owner.clone().options([("lock_timeout", LOCK_TIMEOUT)]).connect().await?;
     let before = version(&mut connection).await?;
     MIGRATIONS.run(&mut connection).await?;
     let version = version(&mut connection).await?;

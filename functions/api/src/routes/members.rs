@@ -64,7 +64,7 @@ async fn update(
 
 /// Remove a member, or leave: everybody may remove themselves. Their next request is refused.
 ///
-/// To remove another needs `members:write`. A carrier keeps an owner (409, `last_owner`).
+/// Orders that they look after stay as they are, and open invitations to their address are withdrawn. To remove another needs `members:write`. A carrier keeps an owner (409, `last_owner`).
 #[utoipa::path(delete, path = "/v1/members/{user_id}", operation_id = "delete_member", tag = "members",
     params(("user_id" = UserId, Path)), responses((status = NO_CONTENT)))]
 async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<UserId>, if_match: IfMatch) -> Outcome {

@@ -1,6 +1,6 @@
 use carhaul_core::platform::secrets::Credentials;
 use carhaul_migrate::MigrateError;
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::support::{ROLES, Setup, execute, log_in, spare_role, superuser};
 
@@ -33,6 +33,20 @@ async fn of_two_runs_at_once_one_migrates_and_the_other_waits() {
     let (one, other) = (one.unwrap(), other.unwrap());
     assert_eq!(one.version, other.version);
     assert_eq!(one.applied.len() + other.applied.len(), usize::try_from(one.version).unwrap());
+    setup.clean_up().await;
+}
+
+#[tokio::test]
+async fn a_run_that_cannot_have_a_table_gives_up_before_everybody_waits_behind_it() {
+    let setup = Setup::new().await;
+    let first = setup.migrate().await.unwrap();
+    let mut somebody = setup.database.connect().await.unwrap();
+    execute(&mut somebody, "BEGIN; LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE".to_owned()).await;
+    let refused = setup.migrate().await.unwrap_err();
+    assert!(refused.to_string().contains("lock timeout"), "{refused}");
+    execute(&mut somebody, "ROLLBACK".to_owned()).await;
+    assert_eq!(setup.migrate().await.unwrap().version, first.version);
+    somebody.close().await.unwrap();
     setup.clean_up().await;
 }
 
