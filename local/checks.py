@@ -65,7 +65,8 @@ def rust():
     stack = replace(_fresh("database"), pool_size=5, durable=False)
     with services.exclusive(stack), services.until_the_end(stack) as daemons:
         services.start_database(stack, daemons)
-        command = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
+        # All targets, and with that no examples in documentation, of which there are none: rustdoc reads each crate anew for them.
+        command = ["cargo", "test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"]
         return _counted(command, _cargo_counts, env=os.environ | database_environment(stack))
 
 
