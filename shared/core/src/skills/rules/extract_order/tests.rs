@@ -293,6 +293,18 @@ fn a_count_that_differs_and_days_that_are_past_or_unclear_are_warned_of() {
     }
 }
 
+#[test]
+fn as_many_vehicles_are_taken_as_an_order_holds_and_the_rest_is_told_of() {
+    let vins: Vec<String> = (10..24).map(|n| format!("1HGCM82633A0043{n}")).collect();
+    for text in [format!("VINs: {}", vins.join(", ")), format!("VIN: {}", vins.join(" 2003 Honda Accord\nVIN: "))] {
+        let read = read(&text, None);
+        let told: Vec<&str> = read.order.vehicles.iter().map(|it| it.vin.as_ref().unwrap().value.as_str()).collect();
+        assert_eq!(told, vins[..12], "{text}");
+        let warning = read.warnings.iter().find(|it| it.code == WarningCode::TooManyVehicles).expect(&text);
+        assert!(warning.detail.contains("14"), "{warning:?}");
+    }
+}
+
 /// A model may leave out what the text has, too.
 #[test]
 fn vehicles_that_a_model_left_out_are_warned_of() {
