@@ -187,7 +187,12 @@ pub fn other_reading(quote: &str, told: NaiveDate, calendar: &Calendar) -> Optio
 pub fn names(quote: &str, told: LocalTime, calendar: &Calendar) -> bool {
     DAY.captures_iter(quote).any(|captures| {
         let years = std::iter::once(None).chain(calendar.years.iter().copied().map(Some));
-        let readings = years.flat_map(|year| [(year, false), (year, true)]);
+        let orders: &[bool] = match calendar.day_first {
+            Some(true) => &[true],
+            None if captures.name("us").is_some() => &[false, true],
+            _ => &[false],
+        };
+        let readings = years.flat_map(|year| orders.iter().map(move |&day_first| (year, day_first)));
         let mut days =
             readings.filter_map(|(year, day_first)| as_written(&captures, calendar.received, year, day_first));
         // "Next Monday" may be the one after.
@@ -405,11 +410,12 @@ mod tests {
 
     #[test]
     fn a_quote_names_its_days_and_times_and_no_other() {
-        let named = |quote: &str, told: &str, received: &str, years: &[i32]| {
+        let named_in = |day_first: Option<bool>, quote: &str, told: &str, received: &str, years: &[i32]| {
             let years = years.iter().copied().collect();
-            let calendar = Calendar { received: received.parse().ok(), years, day_first: None };
-            names(quote, told.parse().unwrap(), &calendar)
+            names(quote, told.parse().unwrap(), &Calendar { received: received.parse().ok(), years, day_first })
         };
+        let named =
+            |quote: &str, told: &str, received: &str, years: &[i32]| named_in(None, quote, told, received, years);
         for (quote, told) in [
             ("8am-5pm on 11/23/2026", "2026-11-23T17:00"),
             ("May 11-15, 2027", "2027-05-13"),
@@ -431,6 +437,17 @@ mod tests {
         ] {
             assert!(!named(quote, told, "2026-11-20", &[]), "{quote}");
         }
+        // Either order, unless the text tells which.
+        for (day, orders) in [("2026-05-12", [None, Some(false)]), ("2026-12-05", [None, Some(true)])] {
+            for order in [None, Some(false), Some(true)] {
+                assert_eq!(
+                    named_in(order, "5/12/2026", day, "2026-11-20", &[]),
+                    orders.contains(&order),
+                    "{day} {order:?}"
+                );
+            }
+        }
+        assert!(!named("12/3", "2027-03-12", "2026-11-20", &[]));
         assert!(named("11/27", "2027-11-27", "", &[2027]) && !named("11/27", "2027-11-27", "", &[]));
     }
 
