@@ -53,8 +53,11 @@ impl Sum for Amount {
 }
 
 impl Serialize for Amount {
+    /// To the cent, also what a database or a sum of nothing gives without places.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        let mut cents = self.0;
+        cents.rescale(2);
+        serializer.collect_str(&cents)
     }
 }
 
@@ -67,7 +70,9 @@ impl<'de> Deserialize<'de> for Amount {
 /// Reads a decimal from a string only: a JSON number has been through a float in too many clients.
 fn decimal<'de, D: Deserializer<'de>>(deserializer: D, example: &str) -> Result<Decimal, D::Error> {
     let raw = String::deserialize(deserializer)?;
-    let plain = !raw.is_empty() && raw.len() <= 16 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+    let (whole, places) = raw.split_once('.').unwrap_or((&raw, "0"));
+    let are_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let plain = raw.len() <= 16 && are_digits(whole.strip_prefix('-').unwrap_or(whole)) && are_digits(places);
     let value = plain.then(|| Decimal::from_str_exact(&raw).ok()).flatten();
     value
         .ok_or_else(|| serde::de::Error::custom(format!("must be a decimal number in a string, such as \"{example}\"")))
@@ -218,11 +223,30 @@ mod tests {
     fn an_amount_is_written_to_the_cent() {
         assert_eq!(serde_json::to_string(&parse("1250").unwrap()).unwrap(), "\"1250.00\"");
         assert_eq!(serde_json::to_string(&parse("0.5").unwrap()).unwrap(), "\"0.50\"");
+        for nothing in [Amount::ZERO, [].into_iter().sum(), Amount(Decimal::from(0))] {
+            assert_eq!(serde_json::to_string(&nothing).unwrap(), "\"0.00\"");
+        }
     }
 
     #[test]
     fn fractions_of_a_cent_negatives_floats_and_too_large_sums_are_refused() {
-        for bad in ["0.001", "-1", "1e3", "", ".", "10000000000.00", "99999999999", "NaN", " 1"] {
+        for bad in [
+            "0.001",
+            "-1",
+            "1e3",
+            "",
+            ".",
+            "5.",
+            ".5",
+            "-",
+            "--1",
+            "1.2.3",
+            "1-",
+            "10000000000.00",
+            "99999999999",
+            "NaN",
+            " 1",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("9999999999.99").is_ok());

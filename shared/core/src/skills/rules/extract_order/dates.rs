@@ -35,6 +35,32 @@ pub struct Calendar {
     pub received: Option<NaiveDate>,
     /// That it tells beside any day.
     pub years: BTreeSet<i32>,
+    /// Whether its numbers begin with the day, where one of them tells.
+    pub day_first: Option<bool>,
+}
+
+impl Calendar {
+    pub fn new<'a>(received: Option<NaiveDate>, texts: impl Iterator<Item = &'a str>) -> Self {
+        let mut calendar = Self { received, ..Self::default() };
+        let mut orders = BTreeSet::new();
+        for captures in texts.flat_map(|text| DAY.captures_iter(text)) {
+            calendar.years.extend(year(&captures).filter(|year| YEARS.contains(year)));
+            if captures.name("us").is_some() {
+                let (first, second) = (number(&captures, &["m2"]), number(&captures, &["d2"]));
+                let is_day = |number: Option<u32>| number.is_some_and(|number| (13..=31).contains(&number));
+                let is_month = |number: Option<u32>| number.is_some_and(|number| (1..=12).contains(&number));
+                orders.extend((is_day(first) && is_month(second)).then_some(true));
+                orders.extend((is_month(first) && is_day(second)).then_some(false));
+            }
+        }
+        calendar.day_first = orders.first().copied().filter(|_| orders.len() == 1);
+        calendar
+    }
+
+    /// Whether a tender that arrived then may mean this day.
+    fn expects(&self, day: NaiveDate) -> bool {
+        self.received.is_none_or(|received| (received..=received + Days::new(366)).contains(&day))
+    }
 }
 
 /// A day in a text.
@@ -95,9 +121,9 @@ static JOINS: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// Reads the window that a text tells. `received` is the day from which days are counted.
-pub fn window(text: &str, received: Option<NaiveDate>, bound: Bound) -> Window {
-    let found = days(text, received);
+/// Reads the window that a text tells.
+pub fn window(text: &str, calendar: &Calendar, bound: Bound) -> Window {
+    let found = days(text, calendar);
     let Some(first) = found.first().copied() else { return Window::default() };
     let second = found.get(1).filter(|second| JOINS.is_match(&text[first.end..second.start]));
     let last = second.copied().unwrap_or(first);
@@ -141,19 +167,34 @@ fn opens_at(clock: &str) -> bool {
 
 /// The day that a text names, if it names one: a mail's header.
 pub fn day(text: &str, received: Option<NaiveDate>) -> Option<NaiveDate> {
-    days(text, received).first().map(|found| found.first)
+    let calendar = Calendar { received, ..Calendar::default() };
+    days(text, &calendar).first().map(|found| found.first)
 }
 
-/// The years that a text tells.
-pub fn years(text: &str) -> impl Iterator<Item = i32> {
-    DAY.captures_iter(text).filter_map(|captures| year(&captures)).filter(|year| YEARS.contains(year))
+/// The other day that a quote may name where it names this one: "05/12/2026" is in May or in December.
+pub fn other_reading(quote: &str, told: NaiveDate, calendar: &Calendar) -> Option<NaiveDate> {
+    let unsettled = DAY.captures_iter(quote).filter(|found| calendar.day_first.is_none() && found.name("us").is_some());
+    let pairs = unsettled.filter_map(|found| {
+        let day = |day_first| Some(as_written(&found, calendar.received, None, day_first)?.0);
+        Some((day(false)?, day(true)?))
+    });
+    pairs
+        .filter(|(american, other)| american != other && calendar.expects(*other))
+        .find_map(|(american, other)| (told == american).then_some(other).or((told == other).then_some(american)))
 }
 
 /// Whether a quote names this day, and this time of it: the year may stand elsewhere in its text.
 pub fn names(quote: &str, told: LocalTime, calendar: &Calendar) -> bool {
     DAY.captures_iter(quote).any(|captures| {
         let years = std::iter::once(None).chain(calendar.years.iter().copied().map(Some));
-        let mut days = years.filter_map(|year| read(&captures, calendar.received, year));
+        let orders: &[bool] = match calendar.day_first {
+            Some(true) => &[true],
+            None if captures.name("us").is_some() => &[false, true],
+            _ => &[false],
+        };
+        let readings = years.flat_map(|year| orders.iter().map(move |&day_first| (year, day_first)));
+        let mut days =
+            readings.filter_map(|(year, day_first)| as_written(&captures, calendar.received, year, day_first));
         // "Next Monday" may be the one after.
         let week = Days::new(if captures.name("weekday").is_some() { 7 } else { 0 });
         let is_day = days.any(|(first, last, _)| {
@@ -169,7 +210,7 @@ fn named_at(clock: &str, time: NaiveTime) -> bool {
     times(clock).iter().any(|(named, _)| *named == time)
 }
 
-fn days(text: &str, received: Option<NaiveDate>) -> Vec<Found> {
+fn days(text: &str, calendar: &Calendar) -> Vec<Found> {
     let mut found: Vec<(Found, bool)> = Vec::new();
     // A year that is told once counts for the other day of the window, too.
     let told_year = DAY.captures_iter(text).find_map(|captures| year(&captures));
@@ -181,7 +222,7 @@ fn days(text: &str, received: Option<NaiveDate>) -> Vec<Found> {
         if number && (joined(before) || joined(text[whole.end()..].chars().next().filter(|&c| c != '-'))) {
             continue;
         }
-        let Some((first, last, confidence)) = read(&captures, received, told_year) else { continue };
+        let Some((first, last, confidence)) = read(&captures, calendar, told_year) else { continue };
         let named = captures.name("weekday").is_some();
         found.push((Found { first, last, start: whole.start(), end: whole.end(), confidence }, named));
     }
@@ -201,10 +242,33 @@ fn year(captures: &Captures<'_>) -> Option<i32> {
     i32::try_from(if year < 100 { 2000 + year } else { year }).ok()
 }
 
-fn read(
+/// Numbers are read as Americans write them, unless the text's other days begin with the day; behind dots they may, too, where
+/// else the day would be past or far away.
+fn read(captures: &Captures<'_>, calendar: &Calendar, told_year: Option<i32>) -> Option<(NaiveDate, NaiveDate, f64)> {
+    let read = |day_first| as_written(captures, calendar.received, told_year, day_first);
+    let dotted = captures.name("us").is_some_and(|numbers| numbers.as_str().contains('.'));
+    let american = read(false);
+    if calendar.day_first == Some(false) || captures.name("us").is_none() && calendar.day_first.is_none() {
+        return american;
+    }
+    let other = read(true);
+    let expects = |reading: Option<(NaiveDate, NaiveDate, f64)>| reading.is_some_and(|(day, ..)| calendar.expects(day));
+    match calendar.day_first {
+        Some(_) => other,
+        None if american == other || !expects(other) => american,
+        None => {
+            let (first, last, _) = if dotted && !expects(american) { other? } else { american? };
+            Some((first, last, 0.6))
+        }
+    }
+}
+
+/// `day_first` is of numbers that may be read so.
+fn as_written(
     captures: &Captures<'_>,
     received: Option<NaiveDate>,
     told_year: Option<i32>,
+    day_first: bool,
 ) -> Option<(NaiveDate, NaiveDate, f64)> {
     if let Some(weekday) = captures.name("weekday") {
         let weekday: Weekday = weekday.as_str().get(..3)?.parse().ok()?;
@@ -229,8 +293,8 @@ fn read(
     };
     let day = number(captures, &["d1", "d2", "d3", "d4", "d5"])?;
     // Where the first number cannot be a month, it is the day.
-    let (month, day) =
-        if month > 12 && day <= 12 && captures.name("iso").is_none() { (day, month) } else { (month, day) };
+    let may_swap = day <= 12 && captures.name("us").or(captures.name("short")).is_some();
+    let (month, day) = if may_swap && (month > 12 || day_first) { (day, month) } else { (month, day) };
     let (first, confidence) = match year(captures).or(told_year) {
         Some(year) => (NaiveDate::from_ymd_opt(year, month, day).filter(|_| YEARS.contains(&year))?, 0.95),
         None => (nearest(month, day, received?)?, 0.85),
@@ -308,7 +372,8 @@ mod tests {
     use super::*;
 
     fn read_on(received: &str, text: &str) -> (Option<String>, Option<String>) {
-        let window = window(text, received.parse().ok(), Bound::Both);
+        let calendar = Calendar::new(received.parse().ok(), std::iter::once(text));
+        let window = window(text, &calendar, Bound::Both);
         (window.from.map(|told| told.value.to_string()), window.to.map(|told| told.value.to_string()))
     }
 
@@ -329,6 +394,12 @@ mod tests {
             ("Monday 11/16 between 8am and 5pm", Some("2026-11-16T08:00"), Some("2026-11-16T17:00")),
             ("11/30 8-5pm", Some("2026-11-30T08:00"), Some("2026-11-30T17:00")),
             ("16/11/2026", Some("2026-11-16"), Some("2026-11-16")),
+            ("05.12.2026", Some("2026-12-05"), Some("2026-12-05")),
+            ("12.05.2026", Some("2026-12-05"), Some("2026-12-05")),
+            ("02.03.2027", Some("2027-02-03"), Some("2027-02-03")),
+            ("05.04.2024", Some("2024-05-04"), Some("2024-05-04")),
+            ("05/12/2026", Some("2026-05-12"), Some("2026-05-12")),
+            ("10/12/2026 - 14/12/2026", Some("2026-12-10"), Some("2026-12-14")),
             ("1/5", Some("2027-01-05"), Some("2027-01-05")),
             ("401-555-0166, 02/30/2026, 13/13/26", None, None),
         ] {
@@ -339,10 +410,12 @@ mod tests {
 
     #[test]
     fn a_quote_names_its_days_and_times_and_no_other() {
-        let named = |quote: &str, told: &str, received: &str, years: &[i32]| {
-            let calendar = Calendar { received: received.parse().ok(), years: years.iter().copied().collect() };
-            names(quote, told.parse().unwrap(), &calendar)
+        let named_in = |day_first: Option<bool>, quote: &str, told: &str, received: &str, years: &[i32]| {
+            let years = years.iter().copied().collect();
+            names(quote, told.parse().unwrap(), &Calendar { received: received.parse().ok(), years, day_first })
         };
+        let named =
+            |quote: &str, told: &str, received: &str, years: &[i32]| named_in(None, quote, told, received, years);
         for (quote, told) in [
             ("8am-5pm on 11/23/2026", "2026-11-23T17:00"),
             ("May 11-15, 2027", "2027-05-13"),
@@ -364,6 +437,17 @@ mod tests {
         ] {
             assert!(!named(quote, told, "2026-11-20", &[]), "{quote}");
         }
+        // Either order, unless the text tells which.
+        for (day, orders) in [("2026-05-12", [None, Some(false)]), ("2026-12-05", [None, Some(true)])] {
+            for order in [None, Some(false), Some(true)] {
+                assert_eq!(
+                    named_in(order, "5/12/2026", day, "2026-11-20", &[]),
+                    orders.contains(&order),
+                    "{day} {order:?}"
+                );
+            }
+        }
+        assert!(!named("12/3", "2027-03-12", "2026-11-20", &[]));
         assert!(named("11/27", "2027-11-27", "", &[2027]) && !named("11/27", "2027-11-27", "", &[]));
     }
 

@@ -147,6 +147,12 @@ pub enum WarningCode {
     WindowClosesBeforeItOpens,
     /// More vehicles than one order can hold; the rest was left out.
     TooManyVehicles,
+    /// The text says that there are more vehicles, or fewer.
+    VehicleCountDiffers,
+    /// The window closed before the tender arrived.
+    DateInPast,
+    /// A day whose numbers may be read in either order.
+    DateAmbiguous,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

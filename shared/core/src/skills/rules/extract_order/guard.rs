@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::dates::Calendar;
 use super::draft::{Customer, Draft, Input, MAX_NOTES, MAX_QUOTE, Output, Stop, Told, Vehicle, Warning, WarningCode};
 use super::source::{cuts_amount, cuts_word, is_space};
-use super::{condition, dates, makes, money, payment, states, transport, vehicle_words};
+use super::{ToldOf, condition, dates, makes, money, payment, states, transport, vehicle_words};
 use crate::base::error::{Error, Result, Violations};
 use crate::base::money::Amount;
 use crate::orders::MAX_VEHICLES;
@@ -25,19 +25,17 @@ pub fn admit(input: &Input, output: Value) -> Result<Output> {
         let pointer = format!("/{}", error.path().to_string().replace(['.', '['], "/").replace(']', ""));
         Error::invalid(pointer, error.inner().to_string())
     })?;
-    check(input, &output.order)?;
-    Ok(conclude(output.order, Vec::new()))
+    let told = ToldOf::of(input);
+    check(input, &output.order, &told.calendar)?;
+    Ok(conclude(output.order, Vec::new(), &told))
 }
 
-/// # Errors
-/// As [`admit`].
-pub fn check(input: &Input, draft: &Draft) -> Result<()> {
-    let calendar = super::calendar(input);
+fn check(input: &Input, draft: &Draft, calendar: &Calendar) -> Result<()> {
     let mut checker = Checker { source: squeeze(input.text.as_str()), violations: Violations::default() };
     checker.customer(&draft.customer);
     checker.copied("/order/reference", draft.reference.as_ref());
-    checker.stop("/order/pickup", &draft.pickup, &calendar);
-    checker.stop("/order/delivery", &draft.delivery, &calendar);
+    checker.stop("/order/pickup", &draft.pickup, calendar);
+    checker.stop("/order/delivery", &draft.delivery, calendar);
     let transport = draft.transport_type.as_ref();
     checker.fitting("/order/transport_type", transport, |kind, quote| transport::may_be(*kind, quote));
     checker.price(draft);
@@ -201,13 +199,17 @@ fn letters(text: &str) -> String {
 }
 
 /// Completes a draft with what follows from it.
-pub(super) fn conclude(order: Draft, mut warnings: Vec<Warning>) -> Output {
+pub(super) fn conclude(order: Draft, mut warnings: Vec<Warning>, told: &ToldOf) -> Output {
     let mut warn = |code, pointer: &str, detail: String| {
         warnings.push(Warning { code, pointer: pointer.to_owned(), detail });
     };
     warn_of_vins(&order, &mut warn);
     warn_of_money(&order, &mut warn);
     warn_of_windows(&order, &mut warn);
+    warn_of_days(&order, &told.calendar, &mut warn);
+    if let Some(detail) = told.count.differs(order.vehicles.len()) {
+        warn(WarningCode::VehicleCountDiffers, "/vehicles", detail);
+    }
     Output { missing: missing(&order), order, warnings, possible_duplicates: Vec::new() }
 }
 
@@ -271,6 +273,26 @@ fn warn_of_windows(order: &Draft, warn: &mut impl FnMut(WarningCode, &str, Strin
     {
         let detail = format!("delivery on {} is before pickup on {}", delivery.value.date, pickup.value.date);
         warn(WarningCode::DeliveryBeforePickup, "/delivery/to", detail);
+    }
+}
+
+fn warn_of_days(order: &Draft, calendar: &Calendar, warn: &mut impl FnMut(WarningCode, &str, String)) {
+    for (stop, at) in [(&order.pickup, "/pickup"), (&order.delivery, "/delivery")] {
+        let (from, to) = (stop.from.as_ref(), stop.to.as_ref());
+        let days = [(from, "from"), (to, "to")].map(|(told, end)| Some((told?, format!("{at}/{end}"))));
+        for (told, pointer) in days.iter().flatten() {
+            if let Some(other) = dates::other_reading(&told.quote, told.value.date, calendar) {
+                let detail = format!("{} may be {other}: the numbers can be read in either order", told.value.date);
+                warn(WarningCode::DateAmbiguous, pointer, detail);
+            }
+        }
+        // A vehicle may have been ready for long; what counts is when its window closes.
+        if let (Some((last, pointer)), Some(received)) = (days.iter().flatten().last(), calendar.received)
+            && last.value.date < received
+        {
+            let detail = format!("{} is before the tender arrived on {received}", last.value.date);
+            warn(WarningCode::DateInPast, pointer, detail);
+        }
     }
 }
 

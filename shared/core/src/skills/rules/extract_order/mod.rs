@@ -7,6 +7,7 @@
 
 mod condition;
 mod contacts;
+mod count;
 mod customer;
 mod dates;
 pub mod draft;
@@ -32,6 +33,7 @@ mod vocabulary;
 
 use chrono::NaiveDate;
 
+use self::count::Count;
 use self::dates::Calendar;
 use self::draft::{Draft, Input, MAX_NOTES, MAX_QUOTE, Output, Told};
 use self::labels::{Label, Part};
@@ -48,9 +50,9 @@ pub const OUTPUT_SCHEMA: &str = include_str!("../../builtin/extract_order.output
 pub fn extract(input: &Input) -> Output {
     let text = input.text.as_str();
     let pieces = reader::read(text);
-    let received = received(input, &pieces);
+    let told = ToldOf::read(input, &pieces);
     let vehicles = vehicles::read(&pieces);
-    let (pickup, delivery) = stops::read(text, &pieces, &vehicles.taken, received);
+    let (pickup, delivery) = stops::read(text, &pieces, &vehicles.taken, &told.calendar);
     let mut draft = Draft {
         customer: customer::read(&pieces, &vehicles.taken),
         reference: reference::read(&pieces, &vehicles.taken),
@@ -63,7 +65,7 @@ pub fn extract(input: &Input) -> Output {
     let price = price::read(&pieces, &vehicles.taken);
     draft.vehicles = vehicles.vehicles;
     price.put_on(&mut draft);
-    guard::conclude(draft, vehicles.warnings)
+    guard::conclude(draft, vehicles.warnings, &told)
 }
 
 /// The day from which days are counted.
@@ -71,10 +73,21 @@ fn received(input: &Input, pieces: &[Piece<'_>]) -> Option<NaiveDate> {
     input.received_on.map(|day| day.date()).or_else(|| sent_on(pieces))
 }
 
-fn calendar(input: &Input) -> Calendar {
-    let pieces = reader::read(input.text.as_str());
-    let years = pieces.iter().flat_map(|piece| dates::years(piece.text)).collect();
-    Calendar { received: received(input, &pieces), years }
+/// What a text tells of its draft as a whole, whoever made it.
+struct ToldOf {
+    calendar: Calendar,
+    count: Count,
+}
+
+impl ToldOf {
+    fn read(input: &Input, pieces: &[Piece<'_>]) -> Self {
+        let calendar = Calendar::new(received(input, pieces), pieces.iter().map(|piece| piece.text));
+        Self { calendar, count: Count::read(input.text.as_str(), pieces) }
+    }
+
+    fn of(input: &Input) -> Self {
+        Self::read(input, &reader::read(input.text.as_str()))
+    }
 }
 
 /// The day on which a mail says that it was sent, or a sheet that it was written.

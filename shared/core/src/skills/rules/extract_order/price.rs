@@ -10,6 +10,7 @@ use super::money::{self, Sum};
 use super::payment;
 use super::reader::{Origin, Piece};
 use super::source::{Slot, cuts_amount, pattern, told};
+use super::vehicle_words::shares;
 use crate::base::money::Amount;
 use crate::base::strings::Currency;
 use crate::orders::{PaymentMethod, PaymentTerm};
@@ -114,7 +115,8 @@ impl Reader {
     fn sentence(&mut self, piece: &Piece<'_>, taken: bool) {
         let text = piece.text;
         let sums = money::sums(text);
-        let of_order = !taken || is_total(text) || payment::method(text).is_some();
+        let of_several = taken && sums.len() == 1 && shares(text).len() > 1;
+        let of_order = !taken || of_several || is_total(text) || payment::method(text).is_some();
         // Nobody hauls for nothing: only a field can say so.
         for sum in sums.iter().filter(|sum| of_order && !sum.amount.decimal().is_zero()) {
             self.sum(piece, sum);

@@ -9,6 +9,7 @@ use super::labels::{self, Label, Part};
 use super::rows::{MOST_FIELDS, cells, find_labels, leading_label, split_row};
 use super::sentences::{clauses, cue};
 use super::source::{Line, is_space, lines, pattern, trim};
+use super::vehicle_words::beyond_vin;
 
 /// Where a piece stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +226,12 @@ impl<'a> Reader<'a> {
             Some(label) if part.is_none() && is_of_order(label) => None,
             _ => self.part,
         };
+        if label == Some(Label::Vin)
+            && let Some((field, text)) = beyond_vin(value)
+        {
+            self.push(number, depth, part, label, field, Origin::Text);
+            return self.unlabelled(number, depth, text);
+        }
         if !value.is_empty() {
             self.push(number, depth, part, label, value, Origin::Text);
         }

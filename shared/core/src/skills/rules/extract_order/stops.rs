@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use regex::Regex;
 
 use super::contacts::{self, is_company, is_person};
-use super::dates::{self, Bound};
+use super::dates::{self, Bound, Calendar};
 use super::draft::{LocalTime, Stop, Told};
 use super::labels::{Label, Part};
 use super::parts::{parts, who};
@@ -38,8 +38,8 @@ struct Reader<'a> {
     paragraph: usize,
 }
 
-/// Reads pickup and delivery. `received` is the day that days without a year are counted from.
-pub fn read(source: &str, pieces: &[Piece<'_>], taken: &[bool], received: Option<NaiveDate>) -> (Stop, Stop) {
+/// Reads pickup and delivery.
+pub fn read(source: &str, pieces: &[Piece<'_>], taken: &[bool], calendar: &Calendar) -> (Stop, Stop) {
     let new = || Reader { source, ..Reader::default() };
     let (mut pickup, mut delivery) = (new(), new());
     for (piece, &taken) in pieces.iter().zip(taken) {
@@ -47,13 +47,13 @@ pub fn read(source: &str, pieces: &[Piece<'_>], taken: &[bool], received: Option
             continue;
         }
         match (piece.part, piece.label) {
-            (Some(Part::Pickup), _) => pickup.piece(piece, received),
-            (Some(Part::Delivery), _) => delivery.piece(piece, received),
+            (Some(Part::Pickup), _) => pickup.piece(piece, calendar),
+            (Some(Part::Delivery), _) => delivery.piece(piece, calendar),
             // "Ready 11/23" in no block.
-            (None, Some(Label::From | Label::Earliest)) => pickup.piece(piece, received),
-            (None, Some(Label::To)) => delivery.piece(piece, received),
+            (None, Some(Label::From | Label::Earliest)) => pickup.piece(piece, calendar),
+            (None, Some(Label::To)) => delivery.piece(piece, calendar),
             (Some(Part::Notes | Part::Carrier), _) => {}
-            (_, Some(Label::BuyerNumber | Label::GateNumber)) => pickup.piece(piece, received),
+            (_, Some(Label::BuyerNumber | Label::GateNumber)) => pickup.piece(piece, calendar),
             _ => {}
         }
     }
@@ -93,7 +93,7 @@ static CONTACT: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl<'a> Reader<'a> {
-    fn piece(&mut self, piece: &Piece<'a>, received: Option<NaiveDate>) {
+    fn piece(&mut self, piece: &Piece<'a>, calendar: &Calendar) {
         if piece.paragraph != self.paragraph {
             self.settle(piece.depth, false);
             self.paragraph = piece.paragraph;
@@ -112,29 +112,29 @@ impl<'a> Reader<'a> {
             Some(Label::Zip) => self.zip.offer(depth, Zip::parse(text).ok().map(|zip| told(zip, 0.95, text))),
             Some(Label::Contact) => {
                 self.contact(depth, text);
-                self.window(piece, received, Bound::Both);
+                self.window(piece, calendar, Bound::Both);
             }
             Some(Label::Phone) => self.phone.offer(depth, phone(text, 0.95)),
-            Some(Label::Date) => self.window(piece, received, Bound::Both),
-            Some(Label::From | Label::Earliest) => self.window(piece, received, Bound::From),
-            Some(Label::To) => self.window(piece, received, Bound::To),
+            Some(Label::Date) => self.window(piece, calendar, Bound::Both),
+            Some(Label::From | Label::Earliest) => self.window(piece, calendar, Bound::From),
+            Some(Label::To) => self.window(piece, calendar, Bound::To),
             Some(Label::BuyerNumber) => self.buyer_number.offer(depth, code(text)),
             Some(Label::GateNumber) => self.gate_number.offer(depth, code(text)),
             None | Some(Label::Place | Label::Reference) => {
                 self.numbers(depth, text);
-                self.block(depth, text, received);
-                self.window(piece, received, Bound::Both);
+                self.block(depth, text, calendar);
+                self.window(piece, calendar, Bound::Both);
             }
             Some(_) => {}
         }
         if piece.label == Some(Label::From) {
             // "Available from 10/7 at Ironwood Yard, ..".
-            self.block(depth, text, received);
+            self.block(depth, text, calendar);
         }
     }
 
-    fn window(&mut self, piece: &Piece<'a>, received: Option<NaiveDate>, bound: Bound) {
-        let window = dates::window(piece.text, received, bound);
+    fn window(&mut self, piece: &Piece<'a>, calendar: &Calendar, bound: Bound) {
+        let window = dates::window(piece.text, calendar, bound);
         self.from.offer(piece.depth, window.from);
         self.to.offer(piece.depth, window.to);
     }
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An address in one line or in several, with whom to ask for in or behind it.
-    fn block(&mut self, depth: u8, text: &'a str, received: Option<NaiveDate>) {
+    fn block(&mut self, depth: u8, text: &'a str, calendar: &Calendar) {
         let has_phone = !contacts::phones(text).is_empty();
         let mut complete = false;
         for part in parts(text) {
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
                 self.found(depth, &found, has_phone);
             } else if places::is_zip(part) {
                 self.zip.offer(depth, Zip::parse(part).ok().map(|zip| told(zip, 0.9, part)));
-            } else if dates::day(part, received.or(NaiveDate::from_ymd_opt(2000, 1, 1))).is_none() {
+            } else if dates::day(part, calendar.received.or(NaiveDate::from_ymd_opt(2000, 1, 1))).is_none() {
                 self.pending.push(part);
             }
         }

@@ -118,6 +118,14 @@ fn tender_like() -> impl Strategy<Value = String> {
         "noon",
         "'05 VW",
         "West Virginia",
+        "05.12.2026",
+        "13/12/2026",
+        "VINs: 1G4AH59H45G118341, 1HGCM82633A004352",
+        "VIN: 1HGCM82633A004352 2003 Honda Accord INOP $450",
+        "VIN: 1HGCM8 inop",
+        "both inop",
+        "2 cars",
+        "Units: 3\n",
         "tx",
     ]);
     prop::collection::vec((words, prop::sample::select(vec!["", " ", "  ", "   "])), 1..60)
@@ -174,6 +182,13 @@ fn long_texts_take_time_in_proportion() {
         "a@".into(),
         "2019 Ford ".into(),
         "from A to ".into(),
+        "VIN: ".into(),
+        "1G4AH59H45G118341 / ".into(),
+        "VIN: 1G4AH59H45G118341 2019 Ford Focus inop $1 ".into(),
+        "VIN: 1G4 2019 Ford ".into(),
+        "3 cars ".into(),
+        "units: 3, ".into(),
+        "05.12.2026 ".into(),
     ];
     for shape in shapes {
         let time = |length: usize| {
@@ -235,6 +250,108 @@ fn what_does_not_fit_is_a_warning() {
     ] {
         assert_eq!(codes(text), [code], "{text}");
     }
+}
+
+#[test]
+fn a_count_that_differs_and_days_that_are_past_or_unclear_are_warned_of() {
+    use WarningCode::*;
+    const VIN: &str = "VIN: 1HGCM82633A004352";
+    let told = |text: &str| {
+        let warnings = read(text, Some("2026-11-27")).warnings.into_iter();
+        warnings.map(|warning| (warning.code, warning.pointer)).collect::<Vec<_>>()
+    };
+    let cars = "2019 Ford Focus\n2020 Kia Rio\n";
+    for (text, code, pointer) in [
+        (format!("Units: 3\n{cars}"), VehicleCountDiffers, "/vehicles"),
+        (format!("Need three cars moved:\n{cars}"), VehicleCountDiffers, "/vehicles"),
+        (format!("4 véhicules\n{cars}"), VehicleCountDiffers, "/vehicles"),
+        (format!("Vehículos: 1\n{cars}"), VehicleCountDiffers, "/vehicles"),
+        ("Pickup date: 11/20/2026".into(), DateInPast, "/pickup/to"),
+        ("Deliver by: 05/13/2026".into(), DateInPast, "/delivery/to"),
+        ("Ready: 01.15.2026".into(), DateInPast, "/pickup/from"),
+        ("Deliver by: 02/01/2027".into(), DateAmbiguous, "/delivery/to"),
+        ("Deliver by: 05.12.2026".into(), DateAmbiguous, "/delivery/to"),
+    ] {
+        assert_eq!(told(&text), [(code, pointer.to_owned())], "{text}");
+    }
+    assert_eq!(
+        told("Deliver by: 5/12/2026").iter().map(|told| told.0).collect::<Vec<_>>(),
+        [DateAmbiguous, DateInPast]
+    );
+    for text in [
+        format!("Units: 2\n{cars}"),
+        format!("2 cars, for a hauler that holds 9 cars, as we move 50 cars a month\n{cars}"),
+        format!("Vehicles: 19 Ford Focus\n{VIN}"),
+        format!("{cars}\nNotes: next week 3 cars more"),
+        "Pickup date: 12/03/2026\nDelivery date: 12/14/2026".into(),
+        "Deliver by: 12/12/2026".into(),
+        "Deliver by: 5/12/2026, not on 13.12.2026".into(),
+        "Deliver by: 01.02.2027, ready 31.01.2027".into(),
+        "First available 11/20/2026 - 12/01/2026".into(),
+    ] {
+        assert_eq!(told(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn as_many_vehicles_are_taken_as_an_order_holds_and_the_rest_is_told_of() {
+    let vins: Vec<String> = (10..24).map(|n| format!("1HGCM82633A0043{n}")).collect();
+    for text in [format!("VINs: {}", vins.join(", ")), format!("VIN: {}", vins.join(" 2003 Honda Accord\nVIN: "))] {
+        let read = read(&text, None);
+        let told: Vec<&str> = read.order.vehicles.iter().map(|it| it.vin.as_ref().unwrap().value.as_str()).collect();
+        assert_eq!(told, vins[..12], "{text}");
+        let warning = read.warnings.iter().find(|it| it.code == WarningCode::TooManyVehicles).expect(&text);
+        assert!(warning.detail.contains("14"), "{warning:?}");
+    }
+}
+
+/// A model may leave out what the text has, too.
+#[test]
+fn vehicles_that_a_model_left_out_are_warned_of() {
+    let tender = "VINs: 1HGCM82633A004352, 4T1BF1FK1HU331207, JF2SKAEC3LH440216";
+    let two = json!(&serde_json::to_value(read(tender, None)).unwrap()["order"]["vehicles"].as_array().unwrap()[..2]);
+    let warned = altered(tender, &json!({"/order/vehicles": two})).unwrap().warnings;
+    assert_eq!(warned.iter().map(|it| it.code).collect::<Vec<_>>(), [WarningCode::VehicleCountDiffers]);
+    assert_eq!(read(tender, None).warnings, []);
+}
+
+#[test]
+fn every_vin_of_a_line_is_a_vehicle_and_what_stands_behind_it_is_of_it() {
+    let (a, b, c) = ("1HGCM82633A004352", "4T1BF1FK1HU331207", "JF2SKAEC3LH440216");
+    let vehicle = |vin: &str, make: Option<&str>, inop: Option<bool>| (vin.to_owned(), make.map(str::to_owned), inop);
+    let bare = |vin| vehicle(vin, None, None);
+    for (text, vehicles) in [
+        (format!("VINs: {a}, {b}, {c}"), vec![bare(a), bare(b), bare(c)]),
+        (format!("VIN: {a} / {b}"), vec![bare(a), bare(b)]),
+        (format!("{a}\n{b} & {c}"), vec![bare(a), bare(b), bare(c)]),
+        (format!("VIN: {a} Honda Accord inop"), vec![vehicle(a, Some("Honda"), Some(true))]),
+        (
+            format!("VIN: {a} Honda Accord inop\nVIN: {b} Toyota Camry runs"),
+            vec![vehicle(a, Some("Honda"), Some(true)), vehicle(b, Some("Toyota"), Some(false))],
+        ),
+        (
+            format!("{a} 2003 Honda inop, {b} 2017 Toyota runs"),
+            vec![vehicle(a, Some("Honda"), Some(true)), vehicle(b, Some("Toyota"), Some(false))],
+        ),
+        (
+            format!("2003 Honda {a}, inop; 2017 Toyota {b}, runs; {c}"),
+            vec![vehicle(a, Some("Honda"), Some(true)), vehicle(b, Some("Toyota"), Some(false)), bare(c)],
+        ),
+        (format!("VIN: {a}\n2017 Toyota Camry VIN {b}"), vec![bare(a), vehicle(b, Some("Toyota"), None)]),
+        (format!("2003 Honda Accord\nVIN: {a} INOP $450"), vec![vehicle(a, Some("Honda"), Some(true))]),
+        (format!("VIN: {a}, {b}\nboth inop"), vec![vehicle(a, None, Some(true)), vehicle(b, None, Some(true))]),
+        (format!("VIN: {a}\n{a} 2003 Honda Accord"), vec![vehicle(a, Some("Honda"), None)]),
+    ] {
+        let read = read(&text, None).order.vehicles.into_iter().map(|read| {
+            let make = read.make.map(|told| told.value.as_str().to_owned());
+            (read.vin.unwrap().value.as_str().to_owned(), make, read.is_inoperable.map(|told| told.value))
+        });
+        assert_eq!(read.collect::<Vec<_>>(), vehicles, "{text}");
+    }
+    let price = |text: &str| read(text, None).order.price.map(|told| told.value.decimal().to_string());
+    assert_eq!(price(&format!("VIN: {a} 2003 Honda Accord INOP $450")).as_deref(), Some("450.00"));
+    assert_eq!(price(&format!("VINs: {a}, {b} - $900")).as_deref(), Some("900.00"));
+    assert_eq!(price(&format!("VINs: {a}, {b} - $300 each")).as_deref(), Some("600.00"));
 }
 
 /// A model's output: a draft of `text` with some of it changed.

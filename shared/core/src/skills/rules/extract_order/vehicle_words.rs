@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::draft::Told;
-use super::makes;
 use super::source::{clean, is_listed, is_space, offset, pattern, told, trim};
+use super::{condition, makes, money};
 use crate::base::text::Text;
+use crate::base::vin::Vin;
 use crate::base::whole::Whole;
 
 /// A year and a make beside it.
@@ -21,6 +22,9 @@ static ALONE: LazyLock<Regex> = LazyLock::new(|| {
     let makes = &*makes::PATTERN;
     pattern(format!(r"(?i)(?:^|\b(?:an?|my|one|the)\s)(?P<make>{makes})\b"))
 });
+/// Beyond these nobody reads: no order holds them.
+pub const MOST: usize = 50;
+
 pub static VIN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[A-HJ-NPR-Za-hj-npr-z0-9]{17}\b"));
 
 /// Year and make, where they stand.
@@ -56,6 +60,77 @@ impl<'a> Head<'a> {
             end: make.end(),
         })
     }
+}
+
+/// What a text says of one vehicle.
+pub struct Share<'a> {
+    pub text: &'a str,
+    /// Where it stands in `text`.
+    pub head: Option<Head<'a>>,
+    pub vin: Option<&'a str>,
+}
+
+/// A text as what it says of each vehicle; what stands before the first is of that one. Names and VINs take turns, or are two
+/// lists of one length: "a Camry and an Accord, VINs .. and ..".
+pub fn shares(text: &str) -> Vec<Share<'_>> {
+    let heads: Vec<Head<'_>> = Head::all(text).into_iter().take(MOST).collect();
+    let vins: Vec<(usize, &str)> = vins(text).take(MOST).collect();
+    let apart = |heads: &[Head<'_>], vins: &[(usize, &str)]| match (heads, vins) {
+        ([first, .., last], [(first_vin, _), .., (last_vin, _)]) => last.start < *first_vin || *last_vin < first.start,
+        _ => false,
+    };
+    let mut found: Vec<(usize, Option<Head<'_>>, Option<&str>)> = Vec::new();
+    if heads.len() == vins.len() && apart(&heads, &vins) {
+        found.extend(heads.into_iter().zip(vins).map(|(head, (_, vin))| (head.start, Some(head), Some(vin))));
+    } else {
+        let (mut heads, mut vins) = (heads.into_iter().peekable(), vins.into_iter().peekable());
+        while heads.peek().is_some() || vins.peek().is_some() {
+            let vin = vins.next_if(|(at, _)| heads.peek().is_none_or(|head| *at < head.start));
+            let head = if vin.is_none() { heads.next() } else { None };
+            let at = vin.map(|(at, _)| at).or(head.as_ref().map(|head| head.start)).unwrap_or_default();
+            let vin = vin.map(|(_, vin)| vin);
+            match found.last_mut() {
+                Some((_, named @ None, _)) if head.is_some() => *named = head,
+                Some((_, _, known @ None)) if vin.is_some() => *known = vin,
+                _ => found.push((at, head, vin)),
+            }
+        }
+    }
+    let mut shares: Vec<Share<'_>> = Vec::with_capacity(found.len());
+    let mut end = text.len();
+    while let Some((at, head, vin)) = found.pop() {
+        let start = if found.is_empty() { 0 } else { at };
+        let head = head.map(|head| Head { start: head.start - start, end: head.end - start, ..head });
+        shares.push(Share { text: &text[start..end], head, vin });
+        end = start;
+    }
+    shares.reverse();
+    shares
+}
+
+/// The VINs of a text, and where they stand: a long word has no digit.
+pub fn vins(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let found = VIN.find_iter(text).map(|found| (found.start(), found.as_str()));
+    found.filter(|(_, vin)| vin.contains(|c: char| c.is_ascii_digit()))
+}
+
+/// A field for VINs in whose line more is said: the field without that, and the text that says it.
+pub fn beyond_vin(value: &str) -> Option<(&str, &str)> {
+    if vins(value).next().is_some() {
+        let words = VIN.split(value).flat_map(|between| between.split(|c: char| !c.is_alphanumeric()));
+        let mut words = words.filter(|word| !word.is_empty());
+        return words.any(|word| !is_listed("and vin vins no", &word.to_lowercase())).then_some(("", value));
+    }
+    let (field, rest) = value.split_once(is_space)?;
+    let of_vehicle = !Head::all(rest).is_empty() || !money::sums(rest).is_empty() || !condition::read(rest).is_empty();
+    (of_vehicle && !is_in_groups(value)).then_some((field, rest))
+}
+
+/// A VIN with spaces or dashes in it.
+pub fn is_in_groups(value: &str) -> bool {
+    let mut letters = value.chars().filter(|c| c.is_alphanumeric());
+    let together: String = letters.by_ref().take(Vin::LENGTH).collect();
+    letters.next().is_none() && Vin::parse(&together).is_ok()
 }
 
 /// A year in four digits, or in two: 00 to 39 are of this century.

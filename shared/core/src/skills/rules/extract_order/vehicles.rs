@@ -11,8 +11,8 @@ use super::makes;
 use super::money;
 use super::payment;
 use super::reader::{Origin, Piece};
-use super::source::{clean, is_space, pattern, told, trim};
-use super::vehicle_words::{Head, VIN, color, kind, model, put, words, year};
+use super::source::{clean, is_space, offset, pattern, told, trim};
+use super::vehicle_words::{Head, MOST, Share, color, is_in_groups, kind, model, put, shares, vins, words, year};
 use crate::base::text::Text;
 use crate::base::vin::Vin;
 use crate::orders::MAX_VEHICLES;
@@ -21,8 +21,8 @@ static NAMED_VIN: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\bvin\s*#?\s*
 static LOT: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?i)\b(?:lot|stk|stock)\b\s*(?:#|no\.?|number)?\s*(?P<lot>[a-z0-9][a-z0-9-]*)"));
 
-/// Beyond these nobody reads: no order holds them.
-const MOST: usize = 50;
+/// Words for what holds for every vehicle of a list.
+static OF_ALL: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(?:all|both|each|every)\b"));
 
 #[derive(Default)]
 pub struct Reader {
@@ -55,6 +55,7 @@ impl Reader {
     fn piece(&mut self, piece: &Piece<'_>) -> bool {
         let text = trim(piece.text);
         match piece.label {
+            Some(Label::Vin) if vins(text).next().is_some() => return self.sentence(piece),
             Some(Label::Vin) => self.vin_field(piece, text),
             Some(Label::Year) if text.len() == 4 => {
                 let vehicle = self.next_unless(piece, |vehicle| vehicle.year.is_none());
@@ -120,12 +121,7 @@ impl Reader {
     }
 
     fn vin_field(&mut self, piece: &Piece<'_>, text: &str) {
-        if let Some(found) = VIN.find(text) {
-            return self.vin(piece, found.as_str());
-        }
-        // Written in groups.
-        let together: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
-        if together.len() == Vin::LENGTH && Vin::parse(&together).is_ok() {
+        if is_in_groups(text) {
             return self.vin(piece, text);
         }
         if let Some(word) = text.split(is_space).next().filter(|word| word.chars().any(|c| c.is_ascii_digit())) {
@@ -137,14 +133,17 @@ impl Reader {
         let together: String = raw.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         let Ok(vin) = Vin::parse(&together) else { return };
         // Mails that quote mails name a vehicle again.
-        let known = self.vehicles.iter().position(|vehicle| vehicle.vin.as_ref().is_some_and(|told| told.value == vin));
-        if let Some(known) = known {
+        if let Some(known) = self.with_vin(&vin) {
             self.current = known;
             return;
         }
         let confidence = if vin.check_digit_fits() { 0.99 } else { 0.7 };
         let vehicle = self.next_unless(piece, |vehicle| vehicle.vin.is_none());
         vehicle.vin = Some(told(vin, confidence, raw));
+    }
+
+    fn with_vin(&self, vin: &Vin) -> Option<usize> {
+        self.vehicles.iter().position(|vehicle| vehicle.vin.as_ref().is_some_and(|told| told.value == *vin))
     }
 
     fn malformed(&mut self, raw: &str) {
@@ -164,33 +163,71 @@ impl Reader {
         });
         if beside || piece.origin == Origin::Column {
             condition.put_on(self.present(piece));
-        } else if self.of_all.is_empty() {
-            self.of_all = condition;
+        } else {
+            self.all(condition);
         }
     }
 
-    /// A line or sentence without labels. What stands before the first vehicle's year is of that vehicle.
+    /// A line or sentence without labels, or VINs.
     fn sentence(&mut self, piece: &Piece<'_>) -> bool {
         let text = piece.text;
-        let mut heads = Head::all(text);
-        if heads.is_empty() && self.vehicles.is_empty() {
-            let likely = piece.part == Some(Part::Vehicles) || VIN.is_match(text);
-            heads.extend(Head::without_year(text, likely));
+        let mut shares = shares(text);
+        if self.vehicles.is_empty() && shares.iter().all(|share| share.head.is_none()) {
+            let likely = piece.part == Some(Part::Vehicles) || !shares.is_empty();
+            let head = Head::without_year(text, likely);
+            match shares.first_mut() {
+                Some(first) => first.head = head.filter(|head| head.end <= first.text.len()),
+                None => shares.extend(head.map(|head| Share { text, head: Some(head), vin: None })),
+            }
         }
-        if heads.is_empty() {
+        if shares.is_empty() {
             return self.more(piece, text);
         }
-        for (index, head) in heads.iter().take(MOST).enumerate() {
-            let from = if index == 0 { 0 } else { head.start };
-            let to = heads.get(index + 1).map_or(text.len(), |next| next.start);
-            self.head(piece, head, &text[from..to], head.end - from);
+        let several = shares.len() > 1;
+        // VINs below the names of as many vehicles.
+        let unknown: Vec<usize> = (0..self.vehicles.len()).filter(|&at| self.vehicles[at].vin.is_none()).collect();
+        let in_turn = several && unknown.len() == shares.len() && shares.iter().all(|share| share.head.is_none());
+        // One sum beside several vehicles is none of a single one.
+        let priced = !several || money::sums(text).len() > 1;
+        for (index, share) in shares.iter().enumerate() {
+            if in_turn {
+                self.current = unknown[index];
+            }
+            self.share(piece, share, priced);
+            let condition = condition::read(share.text);
+            if several && OF_ALL.is_match(share.text) {
+                self.all(condition);
+            } else if !condition.is_empty() {
+                condition.put_on(self.present(piece));
+            }
         }
         true
     }
 
-    fn head(&mut self, piece: &Piece<'_>, head: &Head<'_>, text: &str, end: usize) {
-        let rest = &text[end..];
-        let (model, after) = model(rest);
+    fn share(&mut self, piece: &Piece<'_>, share: &Share<'_>, priced: bool) {
+        // "VIN .. Honda Accord", where no vehicle waits for a VIN.
+        let waits = self.vehicles.get(self.current).is_some_and(|vehicle| vehicle.vin.is_none());
+        let behind = || {
+            let vin = share.vin.filter(|_| !waits)?;
+            let at = offset(share.text, vin) + vin.len();
+            let at = share.text.len() - share.text[at..].trim_start_matches(|c| is_space(c) || c == ',').len();
+            let head = Head::without_year(&share.text[at..], true).filter(|head| head.start == 0)?;
+            Some(Head { start: at, end: at + head.end, ..head })
+        };
+        match &share.head {
+            Some(head) => self.head(piece, head, share),
+            None => behind().into_iter().for_each(|head| self.head(piece, &head, share)),
+        }
+        match share.vin {
+            Some(vin) => self.vin(piece, vin),
+            None => self.named_vin(share.text),
+        }
+        self.attributes(piece, share.text, priced);
+    }
+
+    fn head(&mut self, piece: &Piece<'_>, head: &Head<'_>, share: &Share<'_>) {
+        let text = share.text;
+        let (model, after) = model(&text[head.end..]);
         let make = makes::make(head.make);
         let paragraph = piece.paragraph;
         // A vehicle of which an earlier mail told, too.
@@ -201,68 +238,76 @@ impl Reader {
                 && model.is_some_and(|m| {
                     vehicle.model.as_ref().is_some_and(|told| told.value.as_str().eq_ignore_ascii_case(&clean(m)))
                 })
-                && VIN.find(text).is_none_or(|vin| vehicle.vin.as_ref().is_none_or(|told| told.quote == vin.as_str()))
-                && vehicle.vin.is_some() == VIN.is_match(text)
+                && vehicle.vin.as_ref().map(|told| told.quote.as_str()) == share.vin
         });
-        match known {
+        let same = share.vin.and_then(|vin| self.with_vin(&Vin::parse(vin).ok()?));
+        match same.or(known) {
             Some(known) => self.current = known,
             None => {
-                let vehicle = self.next_unless(piece, |vehicle| vehicle.make.is_none() && vehicle.year.is_none());
-                let sure = if head.year.is_some() { 0.95 } else { 0.5 };
-                vehicle.year =
-                    head.year.map(|(value, quote)| told(value, if quote.len() == 4 { 0.95 } else { 0.8 }, quote));
-                vehicle.make = make.and_then(|name| Some(told(Text::parse(name).ok()?, sure, head.make)));
-                vehicle.model = model.and_then(|model| words(model, 0.9));
+                self.next_unless(piece, |vehicle| {
+                    let nameless = vehicle.make.is_none() && vehicle.year.is_none();
+                    nameless && (vehicle.vin.is_none() || share.vin.is_none())
+                });
             }
         }
-        let current = self.current;
+        let vehicle = &mut self.vehicles[self.current];
+        let sure = if head.year.is_some() { 0.95 } else { 0.5 };
+        let year = head.year.map(|(value, quote)| told(value, if quote.len() == 4 { 0.95 } else { 0.8 }, quote));
+        put(&mut vehicle.year, year);
+        put(&mut vehicle.make, make.and_then(|name| Some(told(Text::parse(name).ok()?, sure, head.make))));
+        put(&mut vehicle.model, model.and_then(|model| words(model, 0.9)));
         // "Black 2022 Kia".
-        let before = text[..end - (head.end - head.start)].split(is_space).rfind(|word| !word.is_empty());
+        let before = text[..head.start].split(is_space).rfind(|word| !word.is_empty());
         if let Some(color) = color(after).or(before.filter(|word| makes::is_color(word))) {
-            put(&mut self.vehicles[current].color, words(color, 0.9));
+            put(&mut vehicle.color, words(color, 0.9));
         }
         if let Some(word) = kind(after) {
-            let kind = makes::vehicle_type(word).map(|kind| told(kind, 0.85, word));
-            put(&mut self.vehicles[current].r#type, kind);
+            put(&mut vehicle.r#type, makes::vehicle_type(word).map(|kind| told(kind, 0.85, word)));
         }
-        self.attributes(piece, text, true);
     }
 
-    /// What goes on about a vehicle that was named before: its VIN on the next line.
+    /// What goes on about a vehicle that was named before.
     fn more(&mut self, piece: &Piece<'_>, text: &str) -> bool {
-        if VIN.is_match(text) || NAMED_VIN.is_match(text) {
-            if self.vehicles.get(self.current).is_some_and(|vehicle| vehicle.vin.is_some()) && VIN.is_match(text) {
-                self.next_unless(piece, |vehicle| vehicle.vin.is_none());
-            }
+        let condition = condition::read(text);
+        if NAMED_VIN.is_match(text) {
+            self.named_vin(text);
             self.attributes(piece, text, true);
+            if !condition.is_empty() {
+                condition.put_on(self.present(piece));
+            }
             return true;
         }
         let beside = self.at.get(self.current).is_some_and(|(_, paragraph)| *paragraph == piece.paragraph);
         let of_stop = matches!(piece.part, Some(Part::Pickup | Part::Delivery | Part::Customer | Part::Payment));
         if (beside || piece.part == Some(Part::Vehicles)) && !of_stop && !self.vehicles.is_empty() {
-            let condition = condition::read(text);
-            if !condition.is_empty() {
-                self.condition(piece, condition);
-                return true;
+            if condition.is_empty() {
+                return false;
             }
+            if self.vehicles.len() > 1 && OF_ALL.is_match(text) {
+                self.all(condition);
+            } else {
+                self.condition(piece, condition);
+            }
+            return true;
         }
         false
     }
 
-    fn attributes(&mut self, piece: &Piece<'_>, text: &str, beside: bool) {
-        match VIN.find_iter(text).find(|vin| vin.as_str().chars().any(|c| c.is_ascii_digit())) {
-            Some(found) => self.vin(piece, found.as_str()),
-            None => {
-                if let Some(found) = NAMED_VIN.captures(text).and_then(|found| found.name("vin")) {
-                    self.malformed(found.as_str());
-                }
-            }
+    fn all(&mut self, condition: Condition) {
+        if self.of_all.is_empty() {
+            self.of_all = condition;
         }
-        let condition = condition::read(text);
+    }
+
+    /// Something that is called a VIN and is none.
+    fn named_vin(&mut self, text: &str) {
+        if let Some(found) = NAMED_VIN.captures(text).and_then(|found| found.name("vin")) {
+            self.malformed(found.as_str());
+        }
+    }
+
+    fn attributes(&mut self, piece: &Piece<'_>, text: &str, priced: bool) {
         let vehicle = self.present(piece);
-        if beside && !condition.is_empty() {
-            condition.put_on(vehicle);
-        }
         let lot = LOT.captures(text).and_then(|found| found.name("lot"));
         if let Some(lot) = lot.filter(|lot| lot.as_str().chars().any(|c| c.is_ascii_digit())) {
             put(&mut vehicle.lot_number, words(lot.as_str(), 0.9));
@@ -270,6 +315,7 @@ impl Reader {
         // A sum beside words about payment is the order's.
         let sums = money::sums(text);
         if let [sum] = sums.as_slice()
+            && priced
             && payment::method(text).is_none()
             && !super::price::is_total(text)
         {
