@@ -125,8 +125,8 @@ async fn act(
     action: &OrderAction,
 ) -> Outcome {
     let version = if_match.optional()?;
-    let (mut tx, order) = actions::begin_with(&app.db, actor, action.permission(), key, id, version).await?;
-    let order = actions::act(&mut tx, order, Some(vehicle), action, app.clock.now()).await?;
+    let (mut tx, loaded) = actions::begin_to(&app.db, actor, action, key, id, version).await?;
+    let order = actions::act(&mut tx, loaded, Some(vehicle), action, app.clock.now()).await?;
     Ok(Answer::ok(&order)?.etag(order.version).commit(tx).await?)
 }
 
