@@ -12,6 +12,9 @@ use super::order::{Include, Order, OrderId};
 use crate::base::error::{Error, Result, Violations};
 use crate::hauling::{self, BlockerCode, CautionCode, Hauler, Load, Warning, WarningCode, rows};
 
+/// What a driver still has to do is among their latest orders; all that they ever had are not looked through for it.
+const LATEST: i32 = 200;
+
 /// What is asked of an assignment.
 pub(super) struct Ability {
     to: Assignment,
@@ -50,9 +53,9 @@ pub(super) fn columns(to: &Assignment) -> String {
     let (truck, trailer) = (id(to.truck_id.map(|id| id.0)), id(to.trailer_id.map(|id| id.0)));
     format!(
         "{}, {} AS load, CASE WHEN row_number() OVER (ORDER BY t.id) = 1 THEN json_build_object({}, 'assignments', \
-         (SELECT coalesce(json_agg(x.a), '[]') FROM (SELECT {} FROM orders o WHERE o.tenant_id = app.tenant_id() \
-         AND o.driver_id = {driver} AND o.status IN ('assigned', 'picked_up', 'in_transit') \
-         ORDER BY o.id DESC LIMIT 50) x)) END AS known",
+         (SELECT coalesce(json_agg(x.a), '[]') FROM (SELECT {} FROM (SELECT * FROM orders o WHERE o.tenant_id = app.tenant_id() \
+         AND o.driver_id = {driver} ORDER BY o.id DESC LIMIT {LATEST}) o \
+         WHERE o.status IN ('assigned', 'picked_up', 'in_transit')) x)) END AS known",
         Include::PARTS.columns(),
         rows::load("t", "v.status <> 'cancelled'"),
         Hauler::members("app.tenant_id()", &driver, &truck, &trailer),

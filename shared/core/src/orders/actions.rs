@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
@@ -15,12 +15,10 @@ use super::order::{Include, Order, OrderId};
 use super::save;
 use super::vehicles::VehicleId;
 use crate::base::error::{ConflictCode, Error, FieldError, Result};
-use crate::base::moment::Moment;
-use crate::base::text::Text;
 use crate::drivers::DriverId;
+use crate::hauling::{Cancellation, Occurrence, Remark, happened_at};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action as Permission;
-use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::platform::db::{Db, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 use crate::trailers::TrailerId;
@@ -36,33 +34,6 @@ pub struct Assignment {
     pub driver_id: DriverId,
     pub truck_id: Option<TruckId>,
     pub trailer_id: Option<TrailerId>,
-}
-
-/// When something happened on the road.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Occurrence {
-    /// Now unless told; not in the future.
-    pub at: Option<Moment>,
-    /// Kept in the history.
-    pub note: Option<Text<500>>,
-}
-
-/// Why an order or a vehicle on it is cancelled.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cancellation {
-    /// One of the carrier's cancel reasons.
-    pub reason_id: CancelReasonId,
-    /// Kept in the history.
-    pub note: Option<Text<500>>,
-}
-
-/// Why, for the history.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Remark {
-    pub note: Option<Text<500>>,
 }
 
 /// What can be done to an order.
@@ -147,22 +118,6 @@ impl OrderAction {
             Self::Unarchive(_) => machine::unarchive(order, &mut moves)?,
         }
         Ok(moves)
-    }
-}
-
-/// Clocks of telephones run a little fast.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
-
-pub(crate) fn is_future(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    at > now + CLOCK_SKEW
-}
-
-/// # Errors
-/// [`Error::Invalid`] for the future.
-pub(crate) fn happened_at(at: Option<Moment>, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    match at {
-        Some(Moment(at)) if is_future(at, now) => Err(Error::invalid("/at", "must not be in the future")),
-        at => Ok(at.map_or(now, |at| at.0)),
     }
 }
 

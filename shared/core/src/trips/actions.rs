@@ -13,9 +13,8 @@ use super::trip::Trip;
 use super::{TripStatus, ability, loads};
 use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::moment::Moment;
-use crate::hauling;
+use crate::hauling::{self, Cancellation, Occurrence, Remark, happened_at};
 use crate::identity::permissions::Action as Permission;
-use crate::orders::actions::{Cancellation, Occurrence, Remark, happened_at};
 use crate::orders::{Order, OrderStatus};
 use crate::platform::db::Tx;
 

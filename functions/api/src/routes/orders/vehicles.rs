@@ -3,9 +3,10 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
+use carhaul_core::hauling::{Cancellation, Occurrence, Remark};
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::orders::actions::{self, Cancellation, Occurrence, OrderAction, Remark};
+use carhaul_core::orders::actions::{self, OrderAction};
 use carhaul_core::orders::{self, NewVehicle, Order, OrderId, Vehicle, VehicleId, VehiclePatch, vehicles};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_http::actor::Caller;
