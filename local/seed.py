@@ -215,6 +215,8 @@ def _actions(state):
 def _details(dice, action, fleet, body, reason):
     if action == "assign":
         unit = dice.randrange(len(fleet["trucks"]))
+        if body["transport_type"] == "enclosed":
+            unit = next(n for n, trailer in enumerate(_trailers()) if trailer["enclosed"])
         return {"driver_id": dice.choice(fleet["drivers"]), "truck_id": fleet["trucks"][unit],
                 "trailer_id": fleet["trailers"][unit]}
     if action == "cancel":

@@ -10,6 +10,7 @@ pub mod erasures;
 pub mod events;
 pub mod executions;
 pub mod exports;
+pub mod hauling;
 pub mod identity;
 pub mod invitations;
 pub mod locations;

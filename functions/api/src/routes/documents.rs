@@ -3,7 +3,6 @@ use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::page::Page;
 use carhaul_core::documents::{self, AnnouncedDocument, Document, DocumentId, Download, NewDocument};
-use carhaul_core::identity::permissions::Action;
 use carhaul_core::orders::OrderId;
 use carhaul_http::actor::Caller;
 use carhaul_http::answer::Answer;
@@ -69,7 +68,7 @@ async fn download(State(app): State<App>, Caller(actor): Caller, Path(id): Path<
 #[utoipa::path(delete, path = "/v1/documents/{document_id}", operation_id = "delete_document", tag = "documents",
     params(("document_id" = DocumentId, Path)), responses((status = NO_CONTENT)))]
 async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<DocumentId>) -> Outcome {
-    let mut tx = app.db.begin(&actor, Action::DocumentsWrite, None).await?;
+    let mut tx = documents::begin_delete(&app.db, &actor, id).await?;
     documents::delete(&mut tx, id).await?;
     Ok(Answer::no_content().commit(tx).await?)
 }

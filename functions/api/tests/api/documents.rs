@@ -6,6 +6,7 @@ use carhaul_core::documents::uploads::{self, Outcome, Place};
 use carhaul_core::platform::db::Db;
 use carhaul_testkit::sha256_of;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::orders::{create_driver, create_order, path};
@@ -330,4 +331,75 @@ async fn a_vehicle_that_is_split_off_takes_its_documents_along() {
         owner.get(&format!("{}/download", at(document))).await.expect(200);
     }
     assert_eq!(app.files.keys().len(), 2, "none was deleted");
+}
+
+/// What is done at once to an order and to the documents of a vehicle that leaves it.
+async fn at_once(app: &TestApp, carrier: &Carrier, is_split: bool) -> Value {
+    let owner = &carrier.owner;
+    let order = create_order(owner).await;
+    let vehicle = order["vehicles"][1]["id"].clone();
+    let mut of_vehicle = Vec::new();
+    for kind in ["bol", "gate_pass", "pod", "receipt"] {
+        let mut body = a_document(kind);
+        body["vehicle_id"] = vehicle.clone();
+        let document = announce(owner, &order, body).await;
+        app.files.put(&format!("{}/{}", carrier.id, id(&document)), "application/pdf", BYTES);
+        of_vehicle.push(document);
+    }
+    let (deleted, uploaded) = of_vehicle.split_at(2);
+
+    let mut requests = JoinSet::new();
+    for document in deleted {
+        let (client, at) = (owner.through(&app.another_instance()), at(document));
+        requests.spawn(async move { client.delete(&at).await });
+    }
+    let (client, to_order) = (owner.through(&app.another_instance()), path(&order, ""));
+    let named = vehicle.clone();
+    requests.spawn(async move {
+        if is_split {
+            client.post(&format!("{to_order}/split"), json!({"vehicle_ids": [named]})).await
+        } else {
+            client.delete(&format!("{to_order}/vehicles/{}", named.as_str().expect("an id"))).await
+        }
+    });
+    let (bucket, mut settled) = (app.files.bucket().await, JoinSet::new());
+    for document in uploaded {
+        let housekeeping = Db::with_options(app.database.options("carhaul_housekeeping"));
+        let place = Place::of_key(&format!("{}/{}", carrier.id, id(document))).expect("a key of ours");
+        let bucket = bucket.clone();
+        settled.spawn(async move { uploads::arrived(&housekeeping, &bucket, place).await });
+    }
+    let mut refused = Vec::new();
+    for reply in requests.join_all().await {
+        if !reply.status.is_success() {
+            refused.push(reply.text);
+        }
+    }
+    let outcomes = settled.join_all().await;
+    refused.extend(outcomes.iter().filter(|it| !matches!(it, Ok(Outcome::Stored))).map(|it| format!("{it:?}")));
+    assert_eq!(refused, Vec::<String>::new(), "split: {is_split}");
+
+    for document in deleted {
+        owner.get(&at(document)).await.refused(404, "not_found");
+    }
+    let stored = owner.get(&at(&uploaded[0])).await.expect(200);
+    let now = owner.get(&format!("/v1/orders/{}", stored["order_id"].as_str().expect("an id"))).await.expect(200);
+    let expected = if is_split { (&order["id"], &vehicle) } else { (&Value::Null, &Value::Null) };
+    assert_eq!((&now["split_from"], &stored["vehicle_id"]), expected);
+    assert_eq!((&now["has_pod"], now["id"] == order["id"]), (&json!(true), !is_split));
+    let listed = owner.get(&path(&now, "/documents")).await.expect(200);
+    assert_eq!(ids(&listed), [id(&uploaded[1]), id(&uploaded[0])]);
+    assert_eq!((&listed["data"][0]["status"], &listed["data"][1]["status"]), (&json!("stored"), &json!("stored")));
+    now
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vehicle_leaves_while_its_documents_come_and_go_and_nobody_waits_in_a_circle() {
+    let app = TestApp::start().await;
+    let (carrier, rival) = (app.carrier().await, app.carrier().await);
+    for is_split in [true, false].repeat(8) {
+        let order = at_once(&app, &carrier, is_split).await;
+        rival.owner.get(&path(&order, "/documents")).await.refused(404, "not_found");
+    }
+    assert_eq!(rival.owner.get("/v1/orders").await.expect(200)["data"], json!([]));
 }

@@ -268,6 +268,15 @@ pub async fn download(db: &Db, actor: &Actor, bucket: &Bucket, id: DocumentId, n
     Ok(Download { url, expires_at: now + DOWNLOAD_LIFE })
 }
 
+/// Opens a transaction to delete a document. Its order is locked first, as it is by all that changes an order.
+///
+/// # Errors
+/// Those of [`Db::begin`].
+pub async fn begin_delete(db: &Db, actor: &Actor, id: DocumentId) -> Result<Tx> {
+    let lock = format!("SELECT app.lock_order_of_document(app.tenant_id(), '{id}')");
+    Ok(db.begin_loading(actor, Action::DocumentsWrite, None, Some(&lock)).await?.tx)
+}
+
 /// Deletes a document. Its file goes from the bucket a little later.
 ///
 /// # Errors

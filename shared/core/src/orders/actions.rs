@@ -3,22 +3,22 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 
+use super::ability::{self, Ability};
 use super::machine::{self, Moves, Which};
 use super::order::{Include, Order, OrderId};
 use super::save;
 use super::vehicles::VehicleId;
 use crate::base::error::{ConflictCode, Error, FieldError, Result};
-use crate::base::moment::Moment;
-use crate::base::text::Text;
 use crate::drivers::DriverId;
+use crate::hauling::{Cancellation, Occurrence, Remark, happened_at};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action as Permission;
-use crate::lookups::cancel_reasons::CancelReasonId;
 use crate::platform::db::{Db, Sql, Tx};
 use crate::platform::idempotency::IdempotencyKey;
 use crate::trailers::TrailerId;
@@ -34,33 +34,6 @@ pub struct Assignment {
     pub driver_id: DriverId,
     pub truck_id: Option<TruckId>,
     pub trailer_id: Option<TrailerId>,
-}
-
-/// When something happened on the road.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Occurrence {
-    /// Now unless told; not in the future.
-    pub at: Option<Moment>,
-    /// Kept in the history.
-    pub note: Option<Text<500>>,
-}
-
-/// Why an order or a vehicle on it is cancelled.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cancellation {
-    /// One of the carrier's cancel reasons.
-    pub reason_id: CancelReasonId,
-    /// Kept in the history.
-    pub note: Option<Text<500>>,
-}
-
-/// Why, for the history.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Remark {
-    pub note: Option<Text<500>>,
 }
 
 /// What can be done to an order.
@@ -85,6 +58,14 @@ impl OrderAction {
         match self {
             Self::Pickup(_) | Self::Depart(_) | Self::Deliver(_) => Permission::OrdersRecord,
             _ => Permission::OrdersDispatch,
+        }
+    }
+
+    /// Who is to haul it, if it is one.
+    fn assignment(&self) -> Option<&Assignment> {
+        match self {
+            Self::Assign(to) => Some(to),
+            _ => None,
         }
     }
 
@@ -140,20 +121,11 @@ impl OrderAction {
     }
 }
 
-/// Clocks of telephones run a little fast.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
-
-pub(crate) fn is_future(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    at > now + CLOCK_SKEW
-}
-
-/// # Errors
-/// [`Error::Invalid`] for the future.
-pub(crate) fn happened_at(at: Option<Moment>, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    match at {
-        Some(Moment(at)) if is_future(at, now) => Err(Error::invalid("/at", "must not be in the future")),
-        at => Ok(at.map_or(now, |at| at.0)),
-    }
+/// Orders that are locked and read, to be moved.
+pub struct Loaded {
+    pub orders: Vec<Order>,
+    /// What the rules ask, if they are to be assigned.
+    ability: Option<Ability>,
 }
 
 /// Opens a transaction with these orders loaded and locked, in the order of their ids so that two bulk actions do not wait
@@ -164,19 +136,30 @@ async fn begin(
     permission: Permission,
     key: Option<&IdempotencyKey>,
     ids: &[OrderId],
-) -> Result<(Tx, Vec<Order>)> {
+    to: Option<&Assignment>,
+) -> Result<(Tx, Loaded)> {
+    let loaded = db.begin_loading(actor, permission, key, Some(&load(ids, to))).await?;
+    let (orders, ability) = match to {
+        None => (read(&loaded.rows)?, None),
+        Some(to) => Ability::of(to, read(&loaded.rows)?),
+    };
+    Ok((loaded.tx, Loaded { orders, ability }))
+}
+
+fn load(ids: &[OrderId], to: Option<&Assignment>) -> String {
     let mut these = String::from("FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id IN (NULL");
     for id in ids {
-        let _ = write!(these, ", '{id}'");
+        let _ = write!(these, ",'{id}'");
     }
     these += ")";
+    let columns = to.map_or_else(|| Include::PARTS.columns(), ability::columns);
     // Locked first and read afterwards: a statement that has waited for a lock sees the row anew, and its vehicles as they
     // were before.
-    let load =
-        format!("SELECT {these} ORDER BY t.id FOR UPDATE; SELECT {} {these} ORDER BY t.id", Include::PARTS.columns());
-    let loaded = db.begin_loading(actor, permission, key, Some(&load)).await?;
-    let orders = loaded.rows.iter().map(Order::from_row).collect::<Result<_, _>>().map_err(Error::internal)?;
-    Ok((loaded.tx, orders))
+    format!("SELECT {these} ORDER BY t.id FOR UPDATE; SELECT {columns} {these} ORDER BY t.id")
+}
+
+fn read<T: for<'r> FromRow<'r, PgRow>>(rows: &[PgRow]) -> Result<Vec<T>> {
+    rows.iter().map(T::from_row).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 /// Opens a transaction with one order loaded and locked. `version` is the one that the caller has seen.
@@ -191,12 +174,45 @@ pub async fn begin_with(
     id: OrderId,
     version: Option<i64>,
 ) -> Result<(Tx, Order)> {
-    let (tx, orders) = begin(db, actor, permission, key, &[id]).await?;
+    let (tx, loaded) = begin(db, actor, permission, key, &[id], None).await?;
+    Ok((tx, only(loaded.orders, version)?))
+}
+
+/// Like [`begin_with`], to do something to the order.
+///
+/// # Errors
+/// As [`begin_with`].
+pub async fn begin_to(
+    db: &Db,
+    actor: &Actor,
+    action: &OrderAction,
+    key: Option<&IdempotencyKey>,
+    id: OrderId,
+    version: Option<i64>,
+) -> Result<(Tx, Loaded)> {
+    let (tx, Loaded { orders, ability }) =
+        begin(db, actor, action.permission(), key, &[id], action.assignment()).await?;
+    Ok((tx, Loaded { orders: vec![only(orders, version)?], ability }))
+}
+
+fn only(orders: Vec<Order>, version: Option<i64>) -> Result<Order> {
     let order = orders.into_iter().next().ok_or(Error::NotFound("order"))?;
-    if version.is_some_and(|version| version != order.version) {
-        return Err(Error::Stale);
+    if version.is_some_and(|version| version != order.version) { Err(Error::Stale) } else { Ok(order) }
+}
+
+impl Loaded {
+    /// What concerns all orders.
+    fn check(&self) -> Result<()> {
+        self.ability.as_ref().map_or(Ok(()), Ability::check)
     }
-    Ok((tx, order))
+
+    /// What the rules say of an order that has moved in memory.
+    fn judge(&mut self, order: &mut Order) -> Result<()> {
+        if let Some(ability) = &mut self.ability {
+            order.warnings = Some(ability.judge(order.id)?);
+        }
+        Ok(())
+    }
 }
 
 /// Names the fields of an action as its caller wrote them, below `at`.
@@ -212,43 +228,50 @@ fn name_fields(error: Error, at: &str) -> Error {
 /// Does something to an order that was loaded for it, or to one vehicle of it.
 ///
 /// # Errors
-/// [`Error::Conflict`] for an illegal move, with the legal ones; what a constraint refuses.
+/// [`Error::Conflict`] for an illegal move, with the legal ones, and for what cannot be hauled; what a constraint refuses.
 pub async fn act(
     tx: &mut Tx,
-    mut order: Order,
+    mut loaded: Loaded,
     vehicle: Option<VehicleId>,
     action: &OrderAction,
     now: DateTime<Utc>,
 ) -> Result<Order> {
+    loaded.check()?;
+    let mut order = loaded.orders.pop().ok_or(Error::NotFound("order"))?;
     let which = vehicle.map_or(Which::All, Which::One);
     let moves = action.apply(&mut order, which, now)?;
+    loaded.judge(&mut order)?;
     let saved = save::orders(tx, vec![(order, moves)]).await.map_err(|e| name_fields(e, ""))?;
     let order = saved.into_iter().next().ok_or(Error::NotFound("order"))?;
     Ok(order.shown_to(&tx.entered))
 }
 
-/// Orders that this transaction has locked, in the order of their ids.
+/// Orders that this transaction has locked, in the order of their ids, to be assigned.
 ///
 /// # Errors
 /// Those of [`Tx::fetch_all`].
-pub async fn read_locked(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
+pub async fn read_locked(tx: &mut Tx, ids: &[OrderId], to: &Assignment) -> Result<Loaded> {
     let mut sql = Sql::new("SELECT ");
-    sql.push(Include::PARTS.columns()).push(" FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id = ANY (");
+    sql.push(ability::columns(to)).push(" FROM orders t WHERE t.tenant_id = app.tenant_id() AND t.id = ANY (");
     sql.push_bind(ids.to_vec()).push(") ORDER BY t.id");
-    tx.fetch_all(sql).await
+    let (orders, ability) = Ability::of(to, tx.fetch_all(sql).await?);
+    Ok(Loaded { orders, ability })
 }
 
 /// Assigns orders that were loaded for it, all of them or none.
 ///
 /// # Errors
-/// [`Error::Conflict`] for an illegal move, with the legal ones; what a constraint refuses.
-pub async fn assign_all(tx: &mut Tx, orders: Vec<Order>, to: Assignment, now: DateTime<Utc>) -> Result<()> {
+/// [`Error::Conflict`] for an illegal move, with the legal ones, and for what cannot be hauled; what a constraint refuses.
+pub async fn assign_all(tx: &mut Tx, mut loaded: Loaded, to: Assignment, now: DateTime<Utc>) -> Result<()> {
+    loaded.check()?;
     let action = OrderAction::Assign(to);
-    let moved = orders.into_iter().map(|mut order| {
+    let mut moved = Vec::new();
+    for mut order in std::mem::take(&mut loaded.orders) {
         let moves = action.apply(&mut order, Which::All, now)?;
-        Ok((order, moves))
-    });
-    save::orders(tx, moved.collect::<Result<_>>()?).await.map_err(|e| name_fields(e, ""))?;
+        loaded.judge(&mut order)?;
+        moved.push((order, moves));
+    }
+    save::orders(tx, moved).await.map_err(|e| name_fields(e, ""))?;
     Ok(())
 }
 
@@ -264,11 +287,13 @@ pub async fn act_on_many(
     action: &OrderAction,
     now: DateTime<Utc>,
 ) -> Result<(Tx, Vec<(OrderId, Result<Order>)>)> {
-    let (mut tx, orders) = begin(db, actor, action.permission(), key, ids).await?;
+    let (mut tx, mut loaded) = begin(db, actor, action.permission(), key, ids, action.assignment()).await?;
+    loaded.check().map_err(|e| name_fields(e, "/action"))?;
     let mut refused = Vec::new();
     let mut moved = Vec::new();
-    for mut order in orders {
-        match action.apply(&mut order, Which::All, now) {
+    for mut order in std::mem::take(&mut loaded.orders) {
+        let applied = action.apply(&mut order, Which::All, now);
+        match applied.and_then(|moves| loaded.judge(&mut order).map(|()| moves)) {
             Ok(moves) => moved.push((order, moves)),
             Err(error) => refused.push((order.id, error)),
         }
@@ -287,4 +312,18 @@ pub async fn act_on_many(
         })
         .collect();
     Ok((tx, results))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_opening_of_the_largest_assignment_pins_no_session_of_rds_proxy() {
+        let ids: Vec<_> = std::iter::repeat_with(OrderId::new).take(MAX_BULK).collect();
+        let (truck_id, trailer_id) = (Some(TruckId::new()), Some(TrailerId::new()));
+        let load = load(&ids, Some(&Assignment { driver_id: DriverId::new(), truck_id, trailer_id }));
+        // Beside it the opening enters the tenant, counts the call and claims a key.
+        assert!(load.len() < 14 * 1024, "{} bytes", load.len());
+    }
 }

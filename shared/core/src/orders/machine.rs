@@ -87,8 +87,6 @@ pub struct Moves {
     pub cancel_reason_id: Option<CancelReasonId>,
     /// Vehicles that were taken off.
     pub left: Vec<VehicleId>,
-    /// A driver, truck or trailer is being assigned.
-    pub assigns: bool,
     at: Option<DateTime<Utc>>,
 }
 
@@ -204,7 +202,6 @@ impl Which {
 pub fn assign(order: &mut Order, moves: &mut Moves) -> Result<()> {
     refuse_on_hold(order)?;
     refuse_under_way(order, "cannot assign an order")?;
-    moves.assigns = true;
     move_all(order, moves, New, Assigned);
     if order.loaded_vehicles().is_empty() {
         moves.order(order, Assigned);

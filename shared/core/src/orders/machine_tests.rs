@@ -72,6 +72,7 @@ fn order(vehicles: i16) -> Order {
         updated_at: at(0),
         vehicles: Some((1..=vehicles).map(vehicle).collect()),
         tag_ids: None,
+        warnings: None,
         customer: None,
         driver: None,
         trip: None,

@@ -3,6 +3,7 @@
 //! [`Order`] is the aggregate: it is loaded with its vehicles, moves through its state machine in memory
 //! ([`machine`]), and is saved in one statement ([`save`]).
 
+mod ability;
 pub mod actions;
 pub mod list;
 pub mod machine;

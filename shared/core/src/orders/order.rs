@@ -18,6 +18,7 @@ use crate::base::money::Amount;
 use crate::base::page::{Limit, Page};
 use crate::customers::CustomerId;
 use crate::drivers::DriverId;
+use crate::hauling::Warning;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
@@ -111,6 +112,9 @@ pub struct Order {
     /// On a single order always, in lists with `include=tags`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag_ids: Option<Vec<TagId>>,
+    /// What a person should see to, in the answer to an assignment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<Warning>>,
     /// With `include=customer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerSummary>,
@@ -264,6 +268,7 @@ impl FromRow<'_, PgRow> for Order {
             is_late: row.try_get("is_late")?,
             vehicles: row.try_get::<Option<Json<_>>>("vehicles")?.map(|json| json.0),
             tag_ids: row.try_get::<Option<Json<_>>>("tag_ids")?.map(|json| json.0),
+            warnings: None,
             customer: row.try_get::<Option<Json<_>>>("customer")?.map(|json| json.0),
             driver: row.try_get::<Option<Json<_>>>("driver")?.map(|json| json.0),
             trip: row.try_get::<Option<Json<_>>>("trip")?.map(|json| json.0),

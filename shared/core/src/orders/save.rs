@@ -16,12 +16,10 @@ struct Saved {
     id: OrderId,
     version: i64,
     updated_at: chrono::DateTime<chrono::Utc>,
-    /// The assigned driver, truck or trailer is archived.
-    archived_reference: Option<String>,
 }
 
 /// # Errors
-/// What a constraint refuses; [`Error::Invalid`] when an archived driver, truck or trailer was assigned.
+/// What a constraint refuses.
 pub async fn orders(tx: &mut Tx, moved: Vec<(Order, Moves)>) -> Result<Vec<Order>> {
     if moved.is_empty() {
         return Ok(Vec::new());
@@ -32,9 +30,6 @@ pub async fn orders(tx: &mut Tx, moved: Vec<(Order, Moves)>) -> Result<Vec<Order
         .map(|(mut order, _)| {
             let row = saved.iter().find(|row| row.id == order.id);
             let row = row.ok_or_else(|| Error::internal("an order that was loaded could not be saved"))?;
-            if let Some(field) = &row.archived_reference {
-                return Err(Error::invalid(format!("/{field}"), "is archived"));
-            }
             order.version = row.version;
             order.updated_at = row.updated_at;
             Ok(order)
@@ -45,20 +40,13 @@ pub async fn orders(tx: &mut Tx, moved: Vec<(Order, Moves)>) -> Result<Vec<Order
 fn statement(moved: &[(Order, Moves)]) -> Sql {
     let mut sql = Sql::new("WITH ");
     push_parts(&mut sql, moved);
-    // Only an assignment asks whether what it assigns is archived; older ones stay as they are.
-    sql.push(
-        " SELECT s.id, s.version, s.updated_at, CASE WHEN s.assigns THEN (SELECT CASE \
-         WHEN EXISTS (SELECT 1 FROM drivers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.driver_id AND d.archived_at IS NOT NULL) THEN 'driver_id' \
-         WHEN EXISTS (SELECT 1 FROM trucks d WHERE d.tenant_id = app.tenant_id() AND d.id = s.truck_id AND d.archived_at IS NOT NULL) THEN 'truck_id' \
-         WHEN EXISTS (SELECT 1 FROM trailers d WHERE d.tenant_id = app.tenant_id() AND d.id = s.trailer_id AND d.archived_at IS NOT NULL) THEN 'trailer_id' \
-         END) END AS archived_reference FROM saved s",
-    );
+    sql.push(" SELECT s.id, s.version, s.updated_at FROM saved s");
     sql
 }
 
 /// Writes the parts of a WITH that save the orders, their vehicles and their history.
 pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
-    let orders: Vec<_> = moved.iter().map(|(order, moves)| order_row(order, moves)).collect();
+    let orders: Vec<_> = moved.iter().map(|(order, _)| order_row(order)).collect();
     let vehicles: Vec<_> =
         moved.iter().flat_map(|(order, _)| order.loaded_vehicles().iter().map(|vehicle| (order.id, vehicle))).collect();
     let left: Vec<Uuid> = moved.iter().flat_map(|(_, moves)| moves.left.iter().map(|id| id.0)).collect();
@@ -68,14 +56,14 @@ pub fn push_parts(sql: &mut Sql, moved: &[(Order, Moves)]) {
         ") AS o (id uuid, status text, on_hold boolean, hold_reason text, archived_at timestamptz, cancel_reason_id uuid, \
          custom_status_id uuid, driver_id uuid, truck_id uuid, trailer_id uuid, trip_id uuid, vehicle_count smallint, \
          picked_up_count smallint, delivered_count smallint, held_count smallint, is_inoperable boolean, price numeric, \
-         broker_fee numeric, cod_amount numeric, assigns boolean)), \
+         broker_fee numeric, cod_amount numeric)), \
          saved AS (UPDATE orders t SET status = o.status, on_hold = o.on_hold, hold_reason = o.hold_reason, \
          archived_at = o.archived_at, cancel_reason_id = o.cancel_reason_id, custom_status_id = o.custom_status_id, \
          driver_id = o.driver_id, truck_id = o.truck_id, trailer_id = o.trailer_id, trip_id = o.trip_id, vehicle_count = \
          o.vehicle_count, picked_up_count = o.picked_up_count, delivered_count = o.delivered_count, held_count = o.held_count, \
          is_inoperable = o.is_inoperable, price = o.price, broker_fee = o.broker_fee, cod_amount = o.cod_amount \
          FROM o WHERE t.tenant_id = app.tenant_id() AND t.id = o.id \
-         RETURNING t.id, t.version, t.updated_at, t.driver_id, t.truck_id, t.trailer_id, o.assigns), \
+         RETURNING t.id, t.version, t.updated_at), \
          v AS (SELECT * FROM jsonb_populate_recordset(NULL::order_vehicles, ",
     );
     sql.push_bind(vehicles::as_argument(&vehicles)).push(
@@ -131,7 +119,7 @@ pub fn push_history_as(sql: &mut Sql, steps: Vec<serde_json::Value>, reason: imp
     );
 }
 
-fn order_row(order: &Order, moves: &Moves) -> serde_json::Value {
+fn order_row(order: &Order) -> serde_json::Value {
     json!({
         "id": order.id,
         "status": order.status,
@@ -152,7 +140,6 @@ fn order_row(order: &Order, moves: &Moves) -> serde_json::Value {
         "price": order.price,
         "broker_fee": order.broker_fee,
         "cod_amount": order.cod_amount,
-        "assigns": moves.assigns,
     })
 }
 

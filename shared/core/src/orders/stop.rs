@@ -115,11 +115,19 @@ impl NewStop {
 }
 
 impl StopPatch {
-    /// Checks the window that results.
-    pub fn check(&self, present: &Stop, at: &str, violations: &mut Violations) {
+    /// Checks the window that results, and returns it.
+    pub fn check(&self, present: &Stop, at: &str, violations: &mut Violations) -> (DateTime<Utc>, DateTime<Utc>) {
         let (from, to) = (self.from.over(Moment(present.from)), self.to.over(Moment(present.to)));
         check_window(from.0, to.0, at, violations);
+        (from.0, to.0)
     }
+}
+
+/// What is picked up from then on can be delivered until then.
+pub fn check_order(pickup_from: DateTime<Utc>, delivery_to: DateTime<Utc>, violations: &mut Violations) {
+    let fits = pickup_from <= delivery_to;
+    violations.add_unless(fits, "/pickup/from", "must not be after the window of the delivery closes");
+    violations.add_unless(fits, "/delivery/to", "must not be before the window of the pickup opens");
 }
 
 fn check_window(from: DateTime<Utc>, to: DateTime<Utc>, at: &str, violations: &mut Violations) {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::machine::Moves;
 use super::order::{Include, Order, OrderId};
-use super::stop::{NewStop, StopPatch, patch_stop};
+use super::stop::{NewStop, StopPatch, check_order, patch_stop};
 use super::vehicles::NewVehicle;
 use super::{MAX_VEHICLES, OrderStatus, PaymentMethod, PaymentTerm, TransportType, payment, save, vehicles};
 use crate::base::error::{Error, FieldError, Result, Violations};
@@ -130,6 +130,7 @@ pub async fn create_as(tx: &mut Tx, id: OrderId, new: NewOrder) -> Result<Order>
     let mut violations = Violations::default();
     new.pickup.check("/pickup", &mut violations);
     new.delivery.check("/delivery", &mut violations);
+    check_order(new.pickup.from.0, new.delivery.to.0, &mut violations);
     payment::check(new.payment_method, new.payment_term, &mut violations);
     check_sizes(new.vehicles.len(), new.tag_ids.len(), &mut violations);
     let vehicles: Vec<_> = new
@@ -233,13 +234,17 @@ pub async fn update(tx: &mut Tx, order: Order, patch: OrderPatch) -> Result<Orde
         .patch("dispatcher_id", patch.dispatcher_id)
         .patch("notes", patch.notes)
         .patch("custom_status_id", patch.custom_status_id);
+    let (mut pickup_from, mut delivery_to) = (order.pickup.from, order.delivery.to);
     if let Patch::Set(stop) = patch.pickup {
-        stop.check(&order.pickup, "/pickup", &mut violations);
+        (pickup_from, _) = stop.check(&order.pickup, "/pickup", &mut violations);
         patch_stop!(changes, stop, "pickup");
     }
     if let Patch::Set(stop) = patch.delivery {
-        stop.check(&order.delivery, "/delivery", &mut violations);
+        (_, delivery_to) = stop.check(&order.delivery, "/delivery", &mut violations);
         patch_stop!(changes, stop, "delivery");
+    }
+    if (pickup_from, delivery_to) != (order.pickup.from, order.delivery.to) {
+        check_order(pickup_from, delivery_to, &mut violations);
     }
     violations.into_result()?;
 

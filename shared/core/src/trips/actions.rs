@@ -13,8 +13,8 @@ use super::trip::Trip;
 use super::{TripStatus, ability, loads};
 use crate::base::error::{ConflictCode, Error, Result};
 use crate::base::moment::Moment;
+use crate::hauling::{self, Cancellation, Occurrence, Remark, happened_at};
 use crate::identity::permissions::Action as Permission;
-use crate::orders::actions::{Cancellation, Occurrence, Remark, happened_at};
 use crate::orders::{Order, OrderStatus};
 use crate::platform::db::Tx;
 
@@ -75,7 +75,7 @@ impl TripAction {
             Self::Ready(_) => {
                 moves.go(&mut loaded.trip, TripStatus::Ready, "cannot make ready a trip")?;
                 require_complete(loaded)?;
-                ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
+                hauling::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
             }
             Self::Reopen(_) => moves.go(&mut loaded.trip, TripStatus::Planning, "cannot reopen a trip")?,
             Self::Start(_) => moves.go(&mut loaded.trip, TripStatus::InProgress, "cannot start a trip")?,
@@ -116,8 +116,8 @@ pub async fn act(tx: &mut Tx, mut loaded: Loaded, action: &TripAction, now: Date
 fn require_complete(loaded: &Loaded) -> Result<()> {
     let Loaded { trip, facts, .. } = loaded;
     let missing: Vec<&str> = [
-        ("a driver", facts.driver.as_ref().is_some_and(|driver| !driver.archived)),
-        ("a truck", facts.truck.as_ref().is_some_and(|truck| !truck.archived)),
+        ("a driver", facts.hauler.driver.as_ref().is_some_and(|driver| !driver.archived)),
+        ("a truck", facts.hauler.truck.as_ref().is_some_and(|truck| !truck.archived)),
         ("a stop", !trip.loaded_stops().is_empty()),
     ]
     .into_iter()

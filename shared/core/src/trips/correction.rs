@@ -15,7 +15,7 @@ use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::moment::Moment;
 use crate::base::patch::Patch;
 use crate::base::text::Text;
-use crate::orders::actions::is_future;
+use crate::hauling::is_future;
 use crate::platform::db::Tx;
 
 /// When the driver really came and left.

@@ -2,7 +2,6 @@
 
 use std::fmt::{Display, Write as _};
 
-use chrono::NaiveDate;
 use serde::Deserialize;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -14,6 +13,7 @@ use super::trip::{Include, Trip, TripId};
 use crate::base::error::{Error, Result};
 use crate::base::patch::Patch;
 use crate::drivers::DriverId;
+use crate::hauling::{Hauler, Load};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::locations::LocationId;
@@ -21,7 +21,6 @@ use crate::orders::list::Include as OrderInclude;
 use crate::orders::{Order, OrderId};
 use crate::platform::db::{Db, Tx};
 use crate::platform::idempotency::IdempotencyKey;
-use crate::skills::rules::match_driver::{Load, Unit, rows};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -46,37 +45,33 @@ pub struct Loaded {
 /// What is known of the driver, the truck and the trailer as they would be, and of the locations that were named.
 #[derive(Debug, Deserialize)]
 pub(super) struct Facts {
-    pub driver: Option<DriverFacts>,
-    pub truck: Option<UnitFacts>,
-    pub trailer: Option<UnitFacts>,
+    #[serde(flatten)]
+    pub hauler: Hauler,
     pub places: Vec<Place>,
     /// Of the locations of the stops and orders, those that ask for a TWIC.
     pub twic: Vec<LocationId>,
+    /// The other trips in progress that have the driver, the truck or the trailer, too.
+    pub others: Vec<OtherTrip>,
+}
+
+/// Another trip, and what it has.
+#[derive(Debug, Deserialize)]
+pub(super) struct OtherTrip {
+    pub number: i64,
+    pub has_driver: bool,
+    pub has_truck: bool,
+    pub has_trailer: bool,
 }
 
 /// What holds unless something else is named, in SQL.
 pub(super) struct Present<'a> {
     pub tenant: &'a str,
+    pub trip: &'a str,
     pub driver: &'a str,
     pub truck: &'a str,
     pub trailer: &'a str,
     /// A SELECT of the locations where it stops.
     pub locations: &'a str,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct DriverFacts {
-    pub name: String,
-    pub archived: bool,
-    pub licence_expires_on: Option<NaiveDate>,
-    pub medical_card_expires_on: Option<NaiveDate>,
-    pub twic_expires_on: Option<NaiveDate>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct UnitFacts {
-    pub archived: bool,
-    pub unit: Unit,
 }
 
 /// What a stop copies of a location.
@@ -114,6 +109,7 @@ pub async fn begin(
     );
     let present = Present {
         tenant: "app.tenant_id()",
+        trip: "t.id",
         driver: "t.driver_id",
         truck: "t.truck_id",
         trailer: "t.trailer_id",
@@ -155,8 +151,14 @@ pub(super) async fn begin_new(
     let orders = format!("t.tenant_id = app.tenant_id() AND t.id IN ({})", list(&named.order_ids));
     let locations = named.locations(&orders);
     let nothing = "NULL::uuid";
-    let present =
-        Present { tenant: "app.tenant_id()", driver: nothing, truck: nothing, trailer: nothing, locations: &locations };
+    let present = Present {
+        tenant: "app.tenant_id()",
+        trip: nothing,
+        driver: nothing,
+        truck: nothing,
+        trailer: nothing,
+        locations: &locations,
+    };
     let load = format!(
         "SELECT FROM orders t WHERE {orders} ORDER BY t.id FOR UPDATE; \
          SELECT {columns}, r.facts FROM (SELECT {facts} AS facts) r LEFT JOIN orders t ON {orders} ORDER BY t.id",
@@ -187,7 +189,7 @@ impl Named {
 
     /// The facts as JSON.
     pub(super) fn facts(&self, present: &Present<'_>) -> String {
-        let Present { tenant, driver, truck, trailer, locations } = present;
+        let Present { tenant, trip, driver, truck, trailer, locations } = present;
         fn id<T: Display>(named: &Patch<Option<T>>, present: &str) -> String {
             match named {
                 Patch::Keep => present.to_owned(),
@@ -195,27 +197,22 @@ impl Named {
                 Patch::Set(Some(id)) => format!("'{id}'::uuid"),
             }
         }
-        let unit = |table: &str, id: String| {
-            format!(
-                "(SELECT json_build_object('archived', k.archived_at IS NOT NULL, 'unit', {}) FROM {table} k \
-                 WHERE k.tenant_id = {tenant} AND k.id = {id})",
-                rows::UNIT
-            )
-        };
+        let (driver, truck) = (id(&self.driver_id, driver), id(&self.truck_id, truck));
+        let trailer = id(&self.trailer_id, trailer);
         format!(
-            "json_build_object('driver', (SELECT json_build_object('name', d.name, 'archived', d.archived_at IS NOT NULL, \
-             'licence_expires_on', d.licence_expires_on, 'medical_card_expires_on', d.medical_card_expires_on, \
-             'twic_expires_on', d.twic_expires_on) FROM drivers d WHERE d.tenant_id = {tenant} AND d.id = {}), \
-             'truck', {}, 'trailer', {}, \
+            "json_build_object({hauler}, \
              'twic', (SELECT coalesce(json_agg(l.id), '[]') FROM locations l WHERE l.tenant_id = {tenant} \
              AND l.twic_required AND l.id IN ({locations})), \
+             'others', (SELECT coalesce(json_agg(json_build_object('number', p.number, \
+             'has_driver', coalesce(p.driver_id = {driver}, false), 'has_truck', coalesce(p.truck_id = {truck}, false), \
+             'has_trailer', coalesce(p.trailer_id = {trailer}, false)) ORDER BY p.number), '[]') FROM trips p \
+             WHERE p.tenant_id = {tenant} AND p.status = 'in_progress' AND p.id <> {trip} \
+             AND (p.driver_id = {driver} OR p.truck_id = {truck} OR p.trailer_id = {trailer})), \
              'places', (SELECT coalesce(json_agg(json_build_object('id', l.id, 'name', l.name, 'address', l.address, \
              'city', l.city, 'state', l.state, 'zip', l.zip, 'contact_name', l.contact_name, 'phone', l.phone, \
              'time_zone', l.time_zone)), '[]') FROM locations l WHERE l.tenant_id = {tenant} AND l.id IN ({})))",
-            id(&self.driver_id, driver),
-            unit("trucks", id(&self.truck_id, truck)),
-            unit("trailers", id(&self.trailer_id, trailer)),
             list(&self.location_ids),
+            hauler = Hauler::members(tenant, &driver, &truck, &trailer),
         )
     }
 }

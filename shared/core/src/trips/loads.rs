@@ -12,6 +12,7 @@ use super::stops::{TripStop, insert_by_time};
 use super::trip::Trip;
 use super::{MAX_ORDERS, TripStopKind, ability};
 use crate::base::error::{ConflictCode, Error, Result, Violations};
+use crate::hauling;
 use crate::identity::permissions::Action;
 use crate::orders::machine::{self, Moves as OrderMoves};
 use crate::orders::{Order, OrderId, OrderStatus};
@@ -41,7 +42,7 @@ pub async fn put(tx: &mut Tx, mut loaded: Loaded, order_ids: &[OrderId], now: Da
     let before = ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts);
     let moved = join(&mut loaded, &present)?;
     add_stops(&mut loaded);
-    ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &before)?;
+    hauling::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &before)?;
     save::trip(tx, loaded, &Moves::default(), moved, now).await
 }
 

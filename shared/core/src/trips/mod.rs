@@ -21,7 +21,7 @@ mod write;
 pub use self::load::{Loaded, Named, begin};
 pub use self::stops::{NewTripStop, TripStop, TripStopId, TripStopPatch};
 pub use self::trip::{Trip, TripHistoryEntry, TripId, TripOrder, get, history};
-pub use self::words::{TripEvent, TripStatus, TripStopKind, TripWarningCode};
+pub use self::words::{TripEvent, TripStatus, TripStopKind};
 pub use self::write::{NewTrip, TripPatch, create, delete, update};
 
 /// More than anybody hauls before coming home.

@@ -16,6 +16,7 @@ use crate::base::error::{ConflictCode, Error, Result, Violations};
 use crate::base::patch::Patch;
 use crate::base::text::Text;
 use crate::drivers::DriverId;
+use crate::hauling;
 use crate::identity::permissions::Action;
 use crate::orders::OrderStatus;
 use crate::orders::machine::{self, Moves as OrderMoves};
@@ -88,7 +89,7 @@ pub async fn relay(tx: &mut Tx, mut loaded: Loaded, relay: Relay, now: DateTime<
     let reason = relay.reason.to_string();
     // Who has it already is told nothing anew.
     let moved = if changed.is_empty() { OrdersMoved::new() } else { hand_on(&mut loaded, &reason)? };
-    ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
+    hauling::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
     let mut moves = Moves::told(None, Some(reason));
     moves.happens(TripEvent::Relayed, None, before.status, changed);
     save::trip(tx, loaded, &moves, moved, now).await

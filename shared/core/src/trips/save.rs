@@ -41,8 +41,9 @@ pub async fn trip(
     now: DateTime<Utc>,
 ) -> Result<Trip> {
     settle(&mut loaded.trip, now.with_timezone(&tx.entered.time_zone).date_naive());
-    let warnings = ability::warnings(&loaded.trip, &loaded.loads(), &loaded.facts);
-    let on_trip: Vec<TripOrder> = loaded.on_trip().map(TripOrder::from).collect();
+    let mut on_trip: Vec<TripOrder> = loaded.on_trip().map(TripOrder::from).collect();
+    on_trip.sort_by_key(|order| order.number);
+    let warnings = ability::warnings(&loaded.trip, &on_trip, &loaded.loads(), &loaded.facts);
     let Loaded { mut trip, mut orders, .. } = loaded;
     let moved: Vec<(Order, OrderMoves)> = orders_moved
         .into_iter()
@@ -60,7 +61,6 @@ pub async fn trip(
     trip.updated_at = saved.updated_at;
     trip.warnings = Some(warnings);
     trip.orders = Some(on_trip);
-    trip.orders.iter_mut().for_each(|orders| orders.sort_by_key(|order| order.number));
     Ok(trip)
 }
 

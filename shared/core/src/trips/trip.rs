@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use super::load::{Facts, Named, Present};
 use super::stops::{self, TripStop};
-use super::{TripEvent, TripStatus, TripStopId, TripWarningCode, ability};
+use super::{TripEvent, TripStatus, TripStopId, ability};
 use crate::base::error::{Error, Result};
 use crate::base::page::{Limit, Page};
 use crate::drivers::DriverId;
+use crate::hauling::{Load, Warning, rows};
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::lookups::cancel_reasons::CancelReasonId;
-use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts, VehicleId};
+use crate::orders::{DriverSummary, Order, OrderId, OrderStatus, TransportType, VehicleCounts};
 use crate::platform::db::{self, Db};
-use crate::skills::rules::match_driver::{Load, rows};
 use crate::trailers::TrailerId;
 use crate::trucks::TruckId;
 
@@ -69,7 +69,7 @@ pub struct Trip {
     pub orders: Option<Vec<TripOrder>>,
     /// What a person should see to. On a single trip always.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub warnings: Option<Vec<TripWarning>>,
+    pub warnings: Option<Vec<Warning>>,
     /// In lists with `include=driver`, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<DriverSummary>,
@@ -79,21 +79,6 @@ pub struct Trip {
     /// In lists with `include=trailer`, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trailer: Option<EquipmentSummary>,
-}
-
-/// What a person should see to before, or while, the trip is on the road.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TripWarning {
-    /// A word for it that never changes.
-    pub code: TripWarningCode,
-    /// The same for a person.
-    pub message: String,
-    /// The order that it is about; null for the trip as a whole.
-    #[schema(required)]
-    pub order_id: Option<OrderId>,
-    /// The vehicle on that order, if it is about one.
-    #[schema(required)]
-    pub vehicle_id: Option<VehicleId>,
 }
 
 /// An order on a trip.
@@ -245,6 +230,7 @@ impl FromRow<'_, PgRow> for Shown {
 pub async fn get(db: &Db, actor: &Actor, id: TripId) -> Result<Trip> {
     let present = Present {
         tenant: "t.tenant_id",
+        trip: "t.id",
         driver: "t.driver_id",
         truck: "t.truck_id",
         trailer: "t.trailer_id",
@@ -263,7 +249,7 @@ pub async fn get(db: &Db, actor: &Actor, id: TripId) -> Result<Trip> {
         })
         .await?;
     let Shown { mut trip, facts, loads } = shown;
-    trip.warnings = Some(ability::warnings(&trip, &loads, &facts));
+    trip.warnings = Some(ability::warnings(&trip, trip.orders.as_deref().unwrap_or_default(), &loads, &facts));
     Ok(trip)
 }
 

@@ -15,6 +15,7 @@ use crate::base::patch::Patch;
 use crate::base::text::Notes;
 use crate::base::whole::Whole;
 use crate::drivers::DriverId;
+use crate::hauling;
 use crate::identity::actor::Actor;
 use crate::identity::permissions::Action;
 use crate::locations::LocationId;
@@ -151,7 +152,7 @@ pub async fn create(
         .collect();
     put_stops(&mut loaded, stops, violations)?;
     loads::add_stops(&mut loaded);
-    ability::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
+    hauling::refuse(&ability::blockers(&loaded.trip, &loaded.loads(), &loaded.facts), &[])?;
     let mut moves = Moves::default();
     moves.created();
     let trip = save::trip(&mut tx, loaded, &moves, moved, now).await?;
@@ -241,7 +242,7 @@ pub async fn update(tx: &mut Tx, mut loaded: Loaded, patch: TripPatch, now: Date
         let same = before.driver_id == loaded.trip.driver_id
             && before.truck_id == loaded.trip.truck_id
             && before.trailer_id == loaded.trip.trailer_id;
-        ability::refuse(&blocked, if same { &blocked_before } else { &[] })?;
+        hauling::refuse(&blocked, if same { &blocked_before } else { &[] })?;
     }
     save::trip(tx, loaded, &Moves::default(), moved, now).await
 }
@@ -267,20 +268,18 @@ fn follow_all(tx: &Tx, loaded: &mut Loaded) -> Result<OrdersMoved> {
 
 /// What is named must be there, and what is named anew must not be archived.
 pub(super) fn check_named(named: &Named, before: &Trip, facts: &Facts, violations: &mut Violations) {
-    let mut check = |field: &str, is_new: bool, archived: Option<bool>| match archived {
-        None => violations.add(field, "there is no such thing in your carrier"),
-        Some(true) if is_new => violations.add(field, "is archived"),
-        Some(_) => {}
-    };
-    if let Patch::Set(Some(id)) = named.driver_id {
-        check("/driver_id", before.driver_id != Some(id), facts.driver.as_ref().map(|driver| driver.archived));
+    fn is_new<T: PartialEq>(named: Patch<Option<T>>, before: Option<T>) -> Option<bool> {
+        match named {
+            Patch::Set(Some(id)) => Some(before != Some(id)),
+            _ => None,
+        }
     }
-    if let Patch::Set(Some(id)) = named.truck_id {
-        check("/truck_id", before.truck_id != Some(id), facts.truck.as_ref().map(|truck| truck.archived));
-    }
-    if let Patch::Set(Some(id)) = named.trailer_id {
-        check("/trailer_id", before.trailer_id != Some(id), facts.trailer.as_ref().map(|trailer| trailer.archived));
-    }
+    facts.hauler.check(
+        is_new(named.driver_id, before.driver_id),
+        is_new(named.truck_id, before.truck_id),
+        is_new(named.trailer_id, before.trailer_id),
+        violations,
+    );
 }
 
 fn check_count(stops: usize, violations: &mut Violations) {

@@ -6,9 +6,10 @@ use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
 use carhaul_core::base::error::Error;
+use carhaul_core::hauling::{Cancellation, Occurrence, Remark};
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::orders::actions::{self, Assignment, Cancellation, MAX_BULK, Occurrence, OrderAction, Remark};
+use carhaul_core::orders::actions::{self, Assignment, MAX_BULK, OrderAction};
 use carhaul_core::orders::split::{self, Split};
 use carhaul_core::orders::{Order, OrderId};
 use carhaul_core::platform::idempotency::IdempotencyKey;
@@ -49,14 +50,15 @@ async fn act(
     action: &OrderAction,
 ) -> Outcome {
     let version = if_match.optional()?;
-    let (mut tx, order) = actions::begin_with(&app.db, actor, action.permission(), key, id, version).await?;
-    let order = actions::act(&mut tx, order, None, action, app.clock.now()).await?;
+    let (mut tx, loaded) = actions::begin_to(&app.db, actor, action, key, id, version).await?;
+    let order = actions::act(&mut tx, loaded, None, action, app.clock.now()).await?;
     Ok(Answer::ok(&order)?.etag(order.version).commit(tx).await?)
 }
 
 /// Assign a driver, a truck and a trailer; again to assign others.
 ///
-/// The driver hears of it. An order on a trip is assigned by its trip (409, `on_a_trip`).
+/// The driver hears of it. What cannot be hauled is a 409, `cannot_haul`, whose `detail` says why; what a person should make sure
+/// of is in `warnings` of the answer. An order on a trip is assigned by its trip (409, `on_a_trip`).
 #[utoipa::path(post, path = "/v1/orders/{order_id}/assign", operation_id = "assign_order", tag = "orders",
     params(("order_id" = OrderId, Path)), request_body = Assignment, responses((status = OK, body = Order)))]
 async fn assign(

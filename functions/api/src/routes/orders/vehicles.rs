@@ -3,9 +3,10 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
+use carhaul_core::hauling::{Cancellation, Occurrence, Remark};
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::orders::actions::{self, Cancellation, Occurrence, OrderAction, Remark};
+use carhaul_core::orders::actions::{self, OrderAction};
 use carhaul_core::orders::{self, NewVehicle, Order, OrderId, Vehicle, VehicleId, VehiclePatch, vehicles};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_http::actor::Caller;
@@ -125,8 +126,8 @@ async fn act(
     action: &OrderAction,
 ) -> Outcome {
     let version = if_match.optional()?;
-    let (mut tx, order) = actions::begin_with(&app.db, actor, action.permission(), key, id, version).await?;
-    let order = actions::act(&mut tx, order, Some(vehicle), action, app.clock.now()).await?;
+    let (mut tx, loaded) = actions::begin_to(&app.db, actor, action, key, id, version).await?;
+    let order = actions::act(&mut tx, loaded, Some(vehicle), action, app.clock.now()).await?;
     Ok(Answer::ok(&order)?.etag(order.version).commit(tx).await?)
 }
 

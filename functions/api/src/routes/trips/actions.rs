@@ -3,9 +3,9 @@
 use crate::router::Routes;
 use crate::router::routes;
 use axum::extract::State;
+use carhaul_core::hauling::{Cancellation, Occurrence, Remark};
 use carhaul_core::identity::actor::Actor;
 use carhaul_core::identity::permissions::Action;
-use carhaul_core::orders::actions::{Cancellation, Occurrence, Remark};
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use carhaul_core::trips::actions::{self, StopTime, TripAction};
 use carhaul_core::trips::correction::{self, StopCorrection};

@@ -27,7 +27,7 @@ impl Scene {
             id(&owner.post("/v1/customers", json!({"type": "dealer", "name": "Harbor Motors"})).await.expect(201));
         let tag = id(&owner.post("/v1/tags", json!({"name": "rush", "color": "#aa0000"})).await.expect(201));
         let driver = create_driver(owner, None).await;
-        let truck = id(&owner.post("/v1/trucks", json!({"unit_number": "T-1", "capacity": 1})).await.expect(201));
+        let truck = id(&owner.post("/v1/trucks", json!({"unit_number": "T-1", "capacity": 2})).await.expect(201));
         let status = json!({"label": "At the yard", "color": "#2b8a3e", "system_status": "assigned"});
         let custom_status = id(&owner.post("/v1/custom-statuses", status).await.expect(201));
         let dispatcher = app.member(&carrier, "dispatcher").await.user_id.expect("a member is a person").to_string();
@@ -37,6 +37,7 @@ impl Scene {
             new["reference"] = json!(format!("REF{n}"));
             new["pickup"]["from"] = json!(format!("2030-03-{:02}T15:00:00Z", 20 - n));
             new["pickup"]["to"] = json!("2030-03-30T15:00:00Z");
+            new["delivery"]["to"] = json!("2030-03-31T15:00:00Z");
             if n == 0 {
                 new["dispatcher_id"] = json!(dispatcher);
                 new["pickup"]["city"] = json!("Louisville");

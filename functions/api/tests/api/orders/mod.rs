@@ -1,5 +1,6 @@
 //! Orders through the API: one file for what a dispatcher does with them.
 
+mod ability;
 mod holds;
 mod list;
 mod moves;

@@ -39,6 +39,7 @@ async fn the_local_day_of_a_stop_is_the_day_there_also_when_the_clocks_change() 
         let mut new = an_order(&customer);
         new["pickup"]["from"] = json!(from);
         new["pickup"]["to"] = json!("2030-12-01T00:00:00Z");
+        new["delivery"]["to"] = json!("2030-12-01T00:00:00Z");
         let order = owner.post("/v1/orders", new).await.expect(201);
         assert_eq!(order["pickup"]["date"], day, "{from}");
     }
@@ -304,4 +305,39 @@ async fn a_customer_with_orders_is_archived_and_takes_no_new_ones() {
     assert!(archived["archived_at"].is_string());
     assert_eq!(owner.post("/v1/orders", an_order(customer)).await.invalid_fields(), ["/customer_id"]);
     owner.patch(&path(&order, ""), json!({"notes": "still editable"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_can_only_be_picked_up_after_its_delivery_is_refused_with_both_fields() {
+    let app = TestApp::start().await;
+    let (owner, rival) = (app.carrier().await.owner, app.carrier().await.owner);
+    let customer = create_customer(&owner).await;
+    let window = |from: &str, to: &str| json!({"from": from, "to": to});
+    let both = ["/pickup/from", "/delivery/to"];
+    let mut new = an_order(&customer);
+    new["pickup"]["from"] = json!("2030-03-12T22:00:01Z");
+    new["pickup"]["to"] = json!("2030-03-13T22:00:00Z");
+    assert_eq!(owner.post("/v1/orders", new.clone()).await.invalid_fields(), both);
+    new["pickup"]["from"] = json!("2030-03-12T22:00:00Z");
+    let order = owner.post("/v1/orders", new).await.expect(201);
+    let at = path(&order, "");
+
+    // One alone is held against what the other is.
+    let late = json!({"pickup": window("2030-03-12T22:00:01Z", "2030-03-13T22:00:00Z")});
+    assert_eq!(owner.patch(&at, late).await.invalid_fields(), both);
+    let early = json!({"delivery": window("2030-03-10T14:00:00Z", "2030-03-11T22:00:00Z")});
+    assert_eq!(owner.patch(&at, early.clone()).await.invalid_fields(), both);
+    assert_eq!(owner.get(&at).await.expect(200), order, "nothing of it stays");
+    rival.patch(&at, early.clone()).await.refused(404, "not_found");
+    let mut moved = early;
+    moved["pickup"] = window("2030-03-10T14:00:00Z", "2030-03-10T22:00:00Z");
+    owner.patch(&at, moved).await.expect(200);
+
+    // One from before this was asked can still be changed elsewhere.
+    app.run(&format!(
+        "UPDATE orders SET delivery_from = '2030-03-01', delivery_to = '2030-03-01' WHERE id = '{}'",
+        id(&order)
+    ))
+    .await;
+    owner.patch(&at, json!({"notes": "dates to be asked", "pickup": {"notes": "ring twice"}})).await.expect(200);
 }

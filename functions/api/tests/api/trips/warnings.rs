@@ -131,3 +131,53 @@ async fn a_driver_sees_the_warnings_of_their_trip_and_a_rival_no_trip() {
     assert!(codes(&trip).contains(&"winch_needed".to_owned()));
     rival.get(&path(&trip, "")).await.refused(404, "not_found");
 }
+
+#[tokio::test]
+async fn who_is_on_two_trips_in_progress_at_once_is_told_on_both() {
+    let scene = recorded().await;
+    let owner = scene.owner();
+    let rival = scene.app.carrier().await.owner;
+    let (first, second) =
+        (order_of(&scene, json!([{"weight_lbs": 4000}])).await, order_of(&scene, json!([{"weight_lbs": 4000}])).await);
+    let (first, second) = (scene.trip(&[&first]).await, scene.trip(&[&second]).await);
+    scene.go(&first, &["ready", "start"]).await;
+    scene.go(&second, &["ready"]).await;
+    for trip in [&first, &second] {
+        assert_eq!(scene.trip_now(trip).await["warnings"], json!([]), "the next one may well be ready by then");
+    }
+    let started = scene.go(&second, &["start"]).await;
+    let all = ["driver_on_another_trip", "truck_on_another_trip", "trailer_on_another_trip"];
+    assert_eq!(codes(&started), all);
+    assert_eq!(codes(&scene.trip_now(&second).await), all);
+    let message = format!("the driver is on trip {}, too, which is in progress", first["number"]);
+    assert_eq!(started["warnings"][0]["message"], message);
+    assert_eq!(codes(&scene.trip_now(&first).await), all);
+
+    // With a driver of its own there are two left.
+    let colleague =
+        json!({"name": "Kim Hale", "licence_expires_on": "2031-01-01", "medical_card_expires_on": "2031-01-01"});
+    let colleague = create(owner, "/v1/drivers", colleague).await;
+    let relay = json!({"driver_id": colleague, "reason": "fell ill"});
+    let handed_on = owner.post(&path(&second, "/relay"), relay).await.expect(200);
+    assert_eq!(codes(&handed_on), all[1..]);
+    assert_eq!(codes(&scene.trip_now(&first).await), all[1..]);
+    rival.get(&path(&second, "")).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn an_order_that_is_cancelled_is_told_until_it_is_taken_off() {
+    let scene = recorded().await;
+    let owner = scene.owner();
+    let rival = scene.app.carrier().await.owner;
+    let (kept, lost) =
+        (order_of(&scene, json!([{"weight_lbs": 4000}])).await, order_of(&scene, json!([{"weight_lbs": 4000}])).await);
+    let trip = scene.trip(&[&kept, &lost]).await;
+    let cancellation = json!({"reason_id": scene.cancel_reason().await});
+    owner.post(&orders::path(&lost, "/cancel"), cancellation).await.expect(200);
+    let expected = vec![("order_cancelled".to_owned(), lost["id"].clone(), json!(null))];
+    assert_eq!(told(&scene.trip_now(&trip).await), expected);
+    assert_eq!(told(&scene.go(&trip, &["ready", "start"]).await), expected);
+    rival.get(&path(&trip, "")).await.refused(404, "not_found");
+    owner.delete(&path(&trip, &format!("/orders/{}", id(&lost)))).await.expect(204);
+    assert_eq!(scene.trip_now(&trip).await["warnings"], json!([]));
+}

@@ -21,16 +21,16 @@ pub async fn assign(
 ) -> Result<()> {
     let assignment = chosen(execution, found, how)?;
     let ids: Vec<OrderId> = found.target_ids.iter().copied().map(OrderId).collect();
-    let orders = actions::read_locked(tx, &ids).await?;
+    let loaded = actions::read_locked(tx, &ids, &assignment).await?;
     for (id, version) in ids.iter().zip(&found.target_versions) {
-        let order = orders.iter().find(|order| order.id == *id);
+        let order = loaded.orders.iter().find(|order| order.id == *id);
         if order.is_none_or(|order| order.version != *version) {
             let which = order.map_or("an order".to_owned(), |order| format!("order {}", order.number));
             let detail = format!("{which} has changed since the match was made: run it again");
             return Err(Error::conflict(ConflictCode::TargetChanged, detail));
         }
     }
-    actions::assign_all(tx, orders, assignment, now).await
+    actions::assign_all(tx, loaded, assignment, now).await
 }
 
 /// The driver that was asked for, or the first who can; with what they drove last unless told.

@@ -6,18 +6,13 @@ use sqlx::types::Json;
 use super::{About, Context, Found, orders, read, targets};
 use crate::base::error::{Error, Result};
 use crate::executions::run::answer::Failed;
+use crate::hauling::rows::{self, ASSIGNMENT};
+use crate::hauling::{Candidate, Load};
 use crate::platform::db::{Sql, SystemTx};
-use crate::skills::rules::match_driver::{self, Asked, Input, rows};
+use crate::skills::rules::match_driver::{Asked, Input};
 
 /// What one driver can haul together.
 const MOST_ORDERS: usize = 12;
-
-/// An order `o` that a driver has to do, or did last.
-const ASSIGNMENT: &str = "json_build_object('order_id', o.id, 'number', o.number, 'status', o.status, \
-    'pickup_from', o.pickup_from, 'delivery_to', o.delivery_to, \
-    'delivery', json_build_object('city', o.delivery_city, 'state', o.delivery_state, 'zip', o.delivery_zip), \
-    'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
-        FROM order_vehicles v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id AND v.status <> 'cancelled')) AS a";
 
 pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
     let Asked { mut order_ids } = match read(input) {
@@ -35,14 +30,13 @@ pub async fn load(tx: &mut SystemTx, input: &Value) -> Result<Found<Context>> {
     };
     let targets = targets(&rows);
     let parse = |row: super::Facts| serde_json::from_value(row.facts.0);
-    let orders =
-        rows.into_iter().map(parse).collect::<Result<Vec<match_driver::Load>, _>>().map_err(Error::internal)?;
+    let orders = rows.into_iter().map(parse).collect::<Result<Vec<Load>, _>>().map_err(Error::internal)?;
     let drivers = candidates(tx, &orders).await?;
     Ok(Ok(Context { targets, about: About::Match(Input { orders, drivers }) }))
 }
 
 /// Who works for the carrier now, with the truck and trailer of their latest order.
-async fn candidates(tx: &mut SystemTx, loads: &[match_driver::Load]) -> Result<Vec<match_driver::Candidate>> {
+async fn candidates(tx: &mut SystemTx, loads: &[Load]) -> Result<Vec<Candidate>> {
     let ids: Vec<_> = loads.iter().map(|load| load.id).collect();
     let customers: Vec<_> = loads.iter().map(|load| load.customer_id).collect();
     let mut sql = Sql::new("SELECT json_build_object('id', d.id, 'name', d.name, 'archived', false, ");

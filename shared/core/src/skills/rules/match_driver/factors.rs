@@ -2,8 +2,9 @@
 
 use chrono::Days;
 
-use super::data::{Assignment, Candidate, Factor, FactorCode, Load, Place};
+use super::data::{Factor, FactorCode};
 use super::states;
+use crate::hauling::{Assignment, Candidate, Load, Place};
 use crate::orders::OrderStatus;
 
 const NEARNESS: u32 = 45;

@@ -1,24 +1,15 @@
 //! Ranks drivers for orders that are to be hauled together. What a driver must have comes first and is no matter of points;
 //! the rest is weighed, and each weight is told in words.
-//!
-//! A carrier need not record whether a trailer has a winch or a driver holds a TWIC card: where an order needs one and none is
-//! on record, that is a caution to ask, not a blocker.
 
-mod blockers;
 mod data;
 mod factors;
 pub mod guard;
-pub mod rows;
 mod states;
 
-pub use self::data::{
-    Asked, Assignment, Blocker, BlockerCode, Candidate, Caution, CautionCode, Factor, FactorCode, Input, Load, Output,
-    Place, Ranked, StopFacts, Unit, VehicleFacts,
-};
+pub use self::data::{Asked, Factor, FactorCode, Input, Output, Ranked};
 
-use self::blockers::Verdict;
-pub(crate) use self::blockers::judge;
 use crate::base::error::{Result, Violations};
+use crate::hauling::{Candidate, Verdict, judge};
 
 /// Ranks the candidates: those that can, the best first, then those that cannot, all with the reasons. Equals stand in the
 /// order of their ids.

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::error::Error;
+use crate::hauling::{BlockerCode, CautionCode};
 
 fn id(number: u128) -> Value {
     json!(uuid::Uuid::from_u128(number))

@@ -1,4 +1,4 @@
-//! How the rows of orders, trucks and trailers are read for a match, and for what a trip is warned of.
+//! How the rows of orders, trucks and trailers are read for the rules.
 
 /// A [`super::Load`] of an order of this alias, with those of its vehicles `v` that a condition holds for.
 pub fn load(order: &str, vehicles: &str) -> String {
@@ -25,3 +25,10 @@ pub fn load(order: &str, vehicles: &str) -> String {
 /// A [`super::Unit`] of a truck or trailer `k`.
 pub const UNIT: &str = "json_build_object('unit_number', k.unit_number, 'capacity', k.capacity, \
     'max_weight_lbs', k.max_weight_lbs, 'enclosed', k.enclosed, 'has_winch', k.has_winch)";
+
+/// An [`super::Assignment`] of an order `o` that a driver has to do, or did last.
+pub const ASSIGNMENT: &str = "json_build_object('order_id', o.id, 'number', o.number, 'status', o.status, \
+    'pickup_from', o.pickup_from, 'delivery_to', o.delivery_to, \
+    'delivery', json_build_object('city', o.delivery_city, 'state', o.delivery_state, 'zip', o.delivery_zip), \
+    'vehicles', (SELECT coalesce(json_agg(json_build_object('weight_lbs', v.weight_lbs, 'is_inoperable', v.is_inoperable)), '[]') \
+        FROM order_vehicles v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id AND v.status <> 'cancelled')) AS a";

@@ -3,15 +3,31 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::data::{Assignment, Blocker, BlockerCode, Candidate, Caution, CautionCode, Load, Unit, VehicleFacts};
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::orders::TransportType;
 
-#[derive(Default)]
+/// What stands in the way, and what should be made sure of.
+#[derive(Debug, Default)]
 pub struct Verdict {
     pub blockers: Vec<Blocker>,
     pub cautions: Vec<Caution>,
 }
 
 impl Verdict {
+    /// Both, each told once.
+    pub fn add(&mut self, other: Self) {
+        for blocker in other.blockers {
+            if !self.blockers.contains(&blocker) {
+                self.blockers.push(blocker);
+            }
+        }
+        for caution in other.cautions {
+            if !self.cautions.contains(&caution) {
+                self.cautions.push(caution);
+            }
+        }
+    }
+
     fn block(&mut self, code: BlockerCode, detail: impl Into<String>) {
         self.blockers.push(Blocker { code, detail: detail.into() });
     }
@@ -21,6 +37,15 @@ impl Verdict {
     }
 }
 
+/// # Errors
+/// [`Error::Conflict`] that tells what stands in the way and did not before.
+pub fn refuse(blockers: &[Blocker], before: &[Blocker]) -> Result<()> {
+    let new = blockers.iter().filter(|blocker| !before.contains(blocker));
+    let new: Vec<_> = new.map(|blocker| blocker.detail.as_str()).collect();
+    if new.is_empty() { Ok(()) } else { Err(Error::conflict(ConflictCode::CannotHaul, new.join("; "))) }
+}
+
+/// Whether the driver can haul these orders together.
 pub fn judge(orders: &[Load], driver: &Candidate) -> Verdict {
     let mut verdict = Verdict::default();
     if driver.archived {
