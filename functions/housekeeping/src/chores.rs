@@ -4,7 +4,7 @@ use carhaul_core::base::clock::Clock;
 use carhaul_core::base::error::Result;
 use carhaul_core::billing::stripe::client::Stripe;
 use carhaul_core::chores::{self, Chore};
-use carhaul_core::erasures::Eraser;
+use carhaul_core::erasures::{Erased, Eraser};
 use carhaul_core::exports::write::{self, Writer, Written};
 use carhaul_core::platform::bucket::Bucket;
 use carhaul_core::platform::config::StripeConfig;
@@ -47,45 +47,48 @@ pub struct Swept {
 }
 
 impl Chores<'_> {
-    /// Does one of them, until `until`. An erasure that is not done by then is found by [`Chores::sweep`].
+    /// Does one of them, until `until`. What is not done by then is queued again.
     ///
     /// # Errors
     /// Unavailable when something is that it needs: the message comes again.
     pub async fn work(&self, chore: Chore, until: DateTime<Utc>) -> Result<()> {
-        match chore {
+        let is_left = match chore {
             Chore::EraseTenant { id } => {
                 let stripe = self.stripe().await?;
                 let done = self.eraser(stripe.as_ref(), until).erase_tenant(id).await?;
                 tracing::info!(tenant_id = %id, ?done, "erasing a carrier");
+                done == Erased::InPart
             }
             Chore::EraseUser { id } => {
                 let done = self.eraser(None, until).erase_user(id).await?;
                 tracing::info!(?done, "erasing a user");
+                done == Erased::InPart
             }
             Chore::WriteExport { id } => {
                 let writer = Writer { db: self.db, bucket: self.bucket, clock: self.clock, until };
                 let done = writer.write(id).await?;
                 tracing::info!(export_id = %id, ?done, "writing an export");
-                if done == Written::InPart {
-                    self.queue.send(&chore).await?;
-                }
+                done == Written::InPart
             }
+        };
+        if is_left {
+            self.queue.send(&chore).await?;
         }
         Ok(())
     }
 
-    /// Queues what was forgotten, and deletes the files of exports that have expired.
+    /// Queues what was forgotten, and deletes the files of exports that have expired, until `until`.
     ///
     /// # Errors
     /// Unavailable when database, queue or bucket are: the next run tries again.
-    pub async fn sweep(&self) -> Result<Swept> {
-        let waiting = chores::waiting(self.db, LOST, BATCH).await?;
+    pub async fn sweep(&self, until: DateTime<Utc>) -> Result<Swept> {
+        let waiting = chores::waiting(self.db, LOST, BATCH, false).await?;
         self.queue.send_all(&waiting).await?;
-        let overdue = chores::waiting(self.db, OVERDUE, BATCH).await?.len();
+        let overdue = chores::waiting(self.db, OVERDUE, BATCH, true).await?.len();
         // Also when there are none: an alarm looks at it.
         let dimensions = [("Environment", self.environment)];
         telemetry::count(self.clock, &dimensions, "ChoresOverdue", i64::try_from(overdue).unwrap_or(i64::MAX));
-        let expired = write::expire(self.db, self.bucket, BATCH).await?;
+        let expired = write::expire(self.db, self.bucket, BATCH, || self.clock.now() >= until).await?;
         Ok(Swept { requeued: waiting.len(), overdue, expired })
     }
 

@@ -49,7 +49,7 @@ impl Uploads<'_> {
     /// # Errors
     /// Unavailable when database or bucket are: the message comes again.
     pub async fn arrived(&self, notification: &Notification) -> Result<()> {
-        for record in &notification.records {
+        for record in notification.records() {
             let key = &record.s3.object.key;
             if exports::is_key(key) {
                 // Who has written it knows.

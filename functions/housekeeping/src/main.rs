@@ -33,6 +33,9 @@ enum Request {
     Scheduled {
         #[serde(default)]
         task: Task,
+        /// Messages that cannot be read are no schedule: SQS would take them for done.
+        #[serde(rename = "Records", default)]
+        _no_messages: (),
     },
 }
 
@@ -40,7 +43,6 @@ enum Request {
 #[serde(untagged)]
 enum Message {
     Chore(Chore),
-    /// S3's; the one with which it tries out the queue is any object.
     Arrival(Notification),
 }
 
@@ -95,7 +97,7 @@ async fn main() -> Result<(), Error> {
                 };
                 return Ok(to_value(Box::pin(batch.work(work)).await)?);
             }
-            Request::Scheduled { task } => task,
+            Request::Scheduled { task, .. } => task,
         };
         // Boxed, because the compiler gives up on the layout of so deep a future.
         let done = match task {
@@ -109,7 +111,7 @@ async fn main() -> Result<(), Error> {
             Task::Documents => {
                 Box::pin(run_documents(uploads, &event.context)).await.and_then(|done| Ok(to_value(done)?))
             }
-            Task::Chores => Box::pin(run_chores(chores)).await.and_then(|done| Ok(to_value(done)?)),
+            Task::Chores => Box::pin(run_chores(chores, &event.context)).await.and_then(|done| Ok(to_value(done)?)),
         };
         done.inspect_err(|error| tracing::error!(%error, ?task, "failed"))
     }))
@@ -159,8 +161,8 @@ async fn run_documents(uploads: &Uploads<'_>, context: &Context) -> Result<Tidie
     Ok(done)
 }
 
-async fn run_chores(chores: &Chores<'_>) -> Result<Swept, Error> {
-    let done = chores.sweep().await?;
+async fn run_chores(chores: &Chores<'_>, context: &Context) -> Result<Swept, Error> {
+    let done = chores.sweep(until(context)).await?;
     tracing::info!(?done, "queued chores that were forgotten");
     Ok(done)
 }

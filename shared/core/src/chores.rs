@@ -31,15 +31,15 @@ pub async fn send(queue: &Queue, chore: Chore) {
     }
 }
 
-/// Chores that have waited for so many minutes, the oldest first.
+/// Chores that have waited for so many minutes, the oldest first; erasures that somebody is at only if they are asked for.
 ///
 /// # Errors
-/// [`Error::Unavailable`].
-pub async fn waiting(db: &Db, minutes: i32, limit: i32) -> Result<Vec<Chore>> {
+/// [`Error::Unavailable`]; [`Error::Internal`] of one that is not known here.
+pub async fn waiting(db: &Db, minutes: i32, limit: i32, also_held: bool) -> Result<Vec<Chore>> {
     let rows = db
         .fetch(|sql| {
             sql.push("SELECT kind, id FROM app.waiting_chores(make_interval(mins => ").push_bind(minutes);
-            sql.push("), ").push_bind(limit).push(")");
+            sql.push("), ").push_bind(limit).push(", ").push_bind(also_held).push(")");
         })
         .await?;
     let chore = |row| -> Result<Chore, sqlx::Error> {
@@ -48,7 +48,8 @@ pub async fn waiting(db: &Db, minutes: i32, limit: i32) -> Result<Vec<Chore>> {
         Ok(match row.try_get("kind")? {
             "erase_tenant" => Chore::EraseTenant { id: TenantId(id) },
             "erase_user" => Chore::EraseUser { id: UserId(id) },
-            _ => Chore::WriteExport { id: ExportId(id) },
+            "write_export" => Chore::WriteExport { id: ExportId(id) },
+            kind => return Err(sqlx::Error::Decode(format!("{kind:?} is no chore").into())),
         })
     };
     rows.iter().map(chore).collect::<Result<_, _>>().map_err(Error::internal)

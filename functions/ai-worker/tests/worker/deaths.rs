@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use carhaul_ai_worker::Worker;
 use carhaul_core::base::clock::Clock;
 use carhaul_core::executions::ExecutionId;
 use carhaul_core::executions::run::{Ending, Ran};
@@ -13,7 +14,10 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
-use crate::support::{Carrier, ROLE, alone, execution, one, permit, run, runner, runner_on, time_passes, work, worker};
+use crate::support::{
+    Carrier, ROLE, alone, batch, execution, one, permit, run, runner, runner_on, runner_with, time_passes, vault, work,
+    worker, worker_with,
+};
 
 #[tokio::test]
 async fn a_worker_that_loses_the_database_at_any_step_leaves_the_execution_to_the_next() {
@@ -53,6 +57,138 @@ async fn a_worker_that_loses_the_database_at_any_step_leaves_the_execution_to_th
     let executions = one(format!("SELECT count(*) FROM executions WHERE tenant_id = '{}'", carrier.id)).await;
     let booked = one(format!("SELECT succeeded FROM ai_usage WHERE tenant_id = '{}'", carrier.id)).await;
     assert_eq!((&carrier.used().await, &booked), (&executions, &executions));
+}
+
+/// A worker on this wire, that may open the key.
+async fn worker_on(stage: &Stage, wire: &TripCounter) -> Worker {
+    let db = Db::with_options(Database::get().await.options_at(ROLE, &wire.host(), wire.port()));
+    worker_with(&stage.aws, runner_with(db, vault(stage.model.url(), stage.envelope())))
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_while_the_database_is_away_is_kept_until_it_is_back() {
+    let _turn = alone().await;
+    let (stage, rival) = (Stage::with_key().await, Carrier::create().await);
+    let theirs = rival.ask_for(1).await[0];
+    run(format!("UPDATE executions SET due_at = now() + interval '1 hour' WHERE id = '{theirs}'")).await;
+    let untouched = execution(theirs).await;
+    let wire = TripCounter::start(Database::get().await.pooler()).await;
+    let worker = worker_on(&stage, &wire).await;
+    stage.model.fail_with(Some(ModelFault::Slow(Duration::from_millis(30))));
+    let id = stage.ask().await;
+    let away = async {
+        while stage.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        wire.refuse();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(execution(id).await["status"], "running");
+        wire.accept();
+    };
+    let messages = [("1", permit(id))];
+    let (failed, ()) = tokio::join!(work(&worker, &messages), away);
+    assert_eq!(failed, json!([]));
+    let done = execution(id).await;
+    assert_eq!((&done["status"], &done["attempt"]), (&json!("succeeded"), &json!(1)), "{done}");
+    // It comes twice.
+    assert_eq!(work(&worker, &messages).await, json!([]));
+    assert_eq!(stage.asked().len(), 1);
+    let booked = stage.booked().await;
+    assert_eq!(
+        (&booked[0], &booked[2], &booked[3]),
+        (&json!(1), &done["input_tokens"], &done["output_tokens"]),
+        "{booked}"
+    );
+    assert_eq!(stage.carrier.used().await, json!(1));
+    assert_eq!(execution(theirs).await, untouched);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_to_end_before_the_database_is_back_gives_up_in_time() {
+    let _turn = alone().await;
+    let stage = Stage::with_key().await;
+    let wire = TripCounter::start(Database::get().await.pooler()).await;
+    let worker = worker_on(&stage, &wire).await;
+    stage.model.fail_with(Some(ModelFault::Slow(Duration::from_millis(30))));
+    let id = stage.ask().await;
+    let goes_away = async {
+        while stage.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        wire.refuse();
+    };
+    let until = Clock::system().now() + TimeDelta::seconds(8);
+    let (failed, ()) = tokio::join!(worker.work(batch(&[("1", permit(id))]), until), goes_away);
+    assert!(Clock::system().now() < until);
+    assert_eq!(json!(failed), json!({"batchItemFailures": [{"itemIdentifier": "1"}]}));
+    time_passes().await;
+    stage.model.fail_with(None);
+    assert!(!stage.work(id).await);
+    assert_eq!(execution(id).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn an_answer_is_booked_once_whatever_is_lost_of_its_end() {
+    let _turn = alone().await;
+    let (stage, database) = (Stage::with_key().await, Database::get().await);
+    let until = || Clock::system().now() + TimeDelta::seconds(300);
+    for fault in [Fault::CutBefore, Fault::CutWhileRunning, Fault::CutAfter] {
+        for step in 1.. {
+            let id = stage.ask().await;
+            let wire = TripCounter::start(database.pooler()).await;
+            let worker = worker_on(&stage, &wire).await;
+            let connect = worker.runner.db.fetch(|sql| {
+                sql.push("SELECT 1");
+            });
+            connect.await.expect("it is connected");
+            wire.reset();
+            wire.fail_trip(step, fault);
+            let _may_fail = worker.runner.run(id, until()).await;
+            let trips = wire.seen().trips;
+            // A commit whose client is gone may take a moment.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            time_passes().await;
+            let _next = stage.worker().await.runner.run(id, until()).await.expect("the database is up");
+            let done = execution(id).await;
+            assert_eq!(done["status"], "succeeded", "step {step}, {fault:?}: {done}");
+            let booked = stage.booked().await;
+            let one_answer = done["input_tokens"].as_i64().map(|tokens| tokens * stage.asked().len() as i64);
+            assert_eq!(booked[2].as_i64(), one_answer, "step {step}, {fault:?}: {booked}");
+            if trips < step {
+                assert!(step > 6, "only {step} steps were tried");
+                break;
+            }
+        }
+    }
+    assert_eq!(json!(stage.asked().len()), stage.carrier.in_status("succeeded").await);
+}
+
+#[tokio::test]
+async fn what_is_accepted_while_its_carrier_is_being_closed_is_cancelled_and_no_model_is_asked() {
+    let _turn = alone().await;
+    let (stage, rival) = (Stage::with_key().await, Carrier::create().await);
+    let theirs = rival.ask_for(1).await[0];
+    let input = [json!({"text": "words"}), json!({"text": "more words"})];
+    let skill = stage.skill.to_string();
+    let ids = stage.carrier.try_ask_while(&skill, &input, stage.carrier.close()).await.expect("it was open");
+    for id in &ids {
+        assert_eq!(execution(*id).await["status"], "queued");
+    }
+    // One message comes twice, the other was lost.
+    for _ in 0..2 {
+        assert!(!stage.work(ids[0]).await);
+    }
+    for id in &ids {
+        let ended = execution(*id).await;
+        assert_eq!(
+            (&ended["status"], &ended["error_detail"], &ended["attempt"]),
+            (&json!("cancelled"), &json!("the carrier was deleted"), &json!(0))
+        );
+        assert!(ended["finished_at"].is_string());
+    }
+    assert_eq!((stage.asked().len(), stage.booked().await), (0, Value::Null));
+    assert_eq!(one(format!("SELECT count(*) FROM ai_slots WHERE tenant_id = '{}'", stage.carrier.id)).await, 0);
+    assert_eq!(execution(theirs).await["status"], "succeeded");
 }
 
 #[tokio::test]

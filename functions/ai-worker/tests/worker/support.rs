@@ -170,13 +170,33 @@ impl Carrier {
         Actor { credential: Verified::User(token), ..self.actor() }
     }
 
+    /// As the API closes it.
+    pub async fn close(&self) {
+        run(format!(
+            "BEGIN; SELECT FROM app.enter('user', 'https://issuer.test', '{}', '{}', NULL); SELECT app.close_tenant(); COMMIT",
+            self.user, self.id
+        ))
+        .await;
+    }
+
     /// Asks for executions, as `ai-dispatch` does; the refusal as text.
     pub async fn try_ask(&self, skill: &str, inputs: &[Value]) -> Result<Vec<ExecutionId>, String> {
+        self.try_ask_while(skill, inputs, async {}).await
+    }
+
+    /// Something else happens before it is committed.
+    pub async fn try_ask_while(
+        &self,
+        skill: &str,
+        inputs: &[Value],
+        meanwhile: impl Future<Output = ()>,
+    ) -> Result<Vec<ExecutionId>, String> {
         let db = Db::with_options(Database::get().await.options("carhaul_api"));
         let wanted = inputs.iter().map(|input| json!({"skill": skill, "input": input})).collect();
         let wanted = Wanted::many(serde_json::from_value(Value::Array(wanted)).expect("what can be asked for"));
         let accepted = accept::accept(&db, &self.actor(), None, wanted.expect("not too many")).await;
         let (tx, accepted) = accepted.map_err(|refusal| refusal.to_string())?;
+        meanwhile.await;
         let answer = StoredAnswer { status: 202, headers: json!({}), body: String::new() };
         tx.commit(&answer).await.map_err(|error| error.to_string())?;
         Ok(accepted.into_iter().map(|execution| execution.id).collect())

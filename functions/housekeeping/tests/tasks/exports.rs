@@ -165,6 +165,43 @@ async fn a_large_table_fills_several_files_and_a_worker_that_dies_is_followed_by
 }
 
 #[tokio::test]
+async fn rows_with_large_texts_fill_no_file_beyond_its_bounds() {
+    let scene = Scene::set().await;
+    let (carrier, rival) = (scene.carrier().await, scene.carrier().await);
+    let megabyte = 1024 * 1024;
+    scene
+        .database
+        .run(&format!(
+            "DELETE FROM audit_log WHERE tenant_id = '{0}'; \
+             INSERT INTO audit_log (tenant_id, action, table_name, row_id, changes) \
+             SELECT t.id, 'updated', 'skills', app.uuid_v7(), jsonb_build_object('n', n, 'text', repeat('a', {megabyte})) \
+             FROM generate_series(1, 30) n, (VALUES ('{0}'::uuid), ('{1}'::uuid)) t (id)",
+            carrier.id, rival.id
+        ))
+        .await;
+    let id = scene.ask(&carrier).await;
+    // What is written when it dies is not written again.
+    scene.writer_for(TimeDelta::seconds(-1)).write(id).await.unwrap();
+    assert_eq!(scene.write(id).await, Written::Completely);
+    let largest = format!("SELECT to_jsonb(max(size)) FROM export_files WHERE export_id = '{id}'");
+    let largest = scene.database.one(&largest).await.as_u64().unwrap();
+    // A file, the page that reaches its end, and the row that reaches the page's.
+    assert!(largest < 11 * megabyte + 2_000, "{largest}");
+    let lines = scene.lines(&carrier, id).await;
+    let mut numbers: Vec<i64> = lines["audit_log"].iter().filter_map(|line| line["changes"]["n"].as_i64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=30).collect::<Vec<_>>());
+    let page = async |rows: i32, bytes: i64| {
+        let begin = format!("UPDATE exports SET status = 'running', attempt = 7 WHERE id = '{id}'");
+        scene.database.run(&begin).await;
+        scene.count(&format!("app.export_rows('{id}', 7, 'audit_log', NULL, {rows}, {bytes})")).await
+    };
+    // Of rows or of bytes whichever comes first, and one row at least.
+    assert_eq!((page(3, i64::MAX).await, page(20, 4 * megabyte as i64).await, page(20, 1).await), (3, 4, 1));
+    scene.leave().await;
+}
+
+#[tokio::test]
 async fn one_worker_at_a_time_writes_and_one_that_was_given_up_on_writes_nothing() {
     let scene = Scene::set().await;
     let carrier = scene.carrier().await;
@@ -216,21 +253,25 @@ async fn what_never_comes_on_fails_what_is_old_expires_and_a_carrier_that_is_clo
 
     assert_eq!(scene.write(ready).await, Written::Completely);
     let files = scene.files.keys();
-    assert_eq!(scene.chores().sweep().await.unwrap(), Swept { requeued: 0, overdue: 0, expired: 1 });
+    assert_eq!(scene.sweep().await.unwrap(), Swept { requeued: 0, overdue: 0, expired: 1 });
     assert_eq!(scene.files.keys(), files);
     assert_eq!(scene.export(hopeless).await["status"], "failed");
     scene.database.run("UPDATE exports SET expires_at = now() WHERE status = 'ready'").await;
+    // There is no time left.
+    let late = scene.clock.now() - TimeDelta::seconds(1);
+    assert_eq!(scene.chores().sweep(late).await.unwrap(), Swept { requeued: 0, overdue: 0, expired: 0 });
+    assert_eq!((scene.files.keys(), &scene.export(ready).await["status"]), (files, &json!("ready")));
     scene.files.fail(true);
-    assert!(scene.chores().sweep().await.is_err());
+    assert!(scene.sweep().await.is_err());
     scene.files.fail(false);
-    assert_eq!(scene.chores().sweep().await.unwrap(), Swept { requeued: 0, overdue: 0, expired: 1 });
+    assert_eq!(scene.sweep().await.unwrap(), Swept { requeued: 0, overdue: 0, expired: 1 });
     assert_eq!(scene.files.keys(), [""; 0]);
     assert_eq!((&scene.export(ready).await["status"], scene.count("export_files").await), (&json!("expired"), 0));
 
     // Lost by the queue, or by its worker.
     let lost = scene.ask(&carrier).await;
     scene.database.run("UPDATE exports SET due_at = now() - interval '6 minutes' WHERE status = 'queued'").await;
-    assert_eq!(scene.chores().sweep().await.unwrap().requeued, 1);
+    assert_eq!(scene.sweep().await.unwrap().requeued, 1);
     let chore = json!({"chore": "write_export", "id": lost});
     assert_eq!(scene.nudges.take_sent(), std::slice::from_ref(&chore));
     // More than there is time for comes back at once.

@@ -96,6 +96,26 @@ async fn it_hears_from_s3_and_looks_by_itself() {
     assert_eq!(files.keys(), [""; 0]);
     let nothing = json!({"stored": 0, "refused": 0, "expired": 0, "deleted": 0, "complete": true});
     assert_eq!(invoke(&mut function, "documents").await, Ok(nothing));
+    // Neither does what cannot be read vanish, nor is it taken for something else.
+    let lost = Uuid::now_v7();
+    let unreadable = [
+        json!({"chore": "tidy_attic", "id": lost}),
+        json!({"chore": "erase_tenant"}),
+        json!({"chore": "write_export", "id": "no id"}),
+        json!({"Records": [{"s3": {}}]}),
+        json!({"Event": "s3:ObjectCreated"}),
+        json!({}),
+        json!(null),
+    ];
+    let trial = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "documents"});
+    let readable = [trial, json!({"chore": "erase_user", "id": lost}), json!({"Records": []})];
+    let messages = unreadable.iter().chain(&readable).enumerate();
+    let messages: Vec<Value> =
+        messages.map(|(n, body)| json!({"messageId": n.to_string(), "body": body.to_string()})).collect();
+    let failed: Vec<Value> = (0..unreadable.len()).map(|n| json!({"itemIdentifier": n.to_string()})).collect();
+    let answer = function.invoke(&json!({"Records": messages})).await.unwrap().result;
+    assert_eq!(answer, Ok(json!({"batchItemFailures": failed})));
+    assert!(function.invoke(&json!({"Records": [{"body": "of no message"}]})).await.unwrap().result.is_err());
     // A schedule that says nothing still wants the purge.
     assert_eq!(function.invoke(&json!({})).await.unwrap().result.unwrap()["complete"], true);
     assert!(invoke(&mut function, "nonsense").await.is_err());

@@ -35,6 +35,8 @@ pub enum Outcome {
     UnknownPrice,
     /// It is about a customer that is none of ours.
     UnknownCustomer,
+    /// Its object is not as Stripe's documentation says: the job fails.
+    Unreadable,
     /// The subscription was not as Stripe says it is, and is now.
     Repaired,
 }
@@ -48,6 +50,7 @@ impl Outcome {
             Self::Ignored => "ignored",
             Self::UnknownPrice => "unknown_price",
             Self::UnknownCustomer => "unknown_customer",
+            Self::Unreadable => "unreadable",
             Self::Repaired => "repaired",
         }
     }
@@ -125,7 +128,10 @@ async fn process_event(db: &Db, stripe: Option<&Stripe>, id: &str) -> Result<Out
     let (Some(object_id), Some(customer_id)) = (&event.object_id, &event.customer_id) else {
         return finish_unheard(db, id, Outcome::Ignored).await;
     };
-    check_readable(subject, &event)?;
+    if let Err(unreadable) = check_readable(subject, &event) {
+        finish_unheard(db, id, Outcome::Unreadable).await?;
+        return Err(Error::internal(unreadable));
+    }
     let reading = match stripe {
         Some(stripe) => {
             let object = match subject {
@@ -204,18 +210,18 @@ async fn repair(db: &Db, stripe: &Stripe, id: &str) -> Result<Outcome> {
 }
 
 /// An event whose own object cannot be read fails, so that somebody looks at it: to the others it is as if it were not there.
-fn check_readable(subject: Subject, event: &Event) -> Result<()> {
+fn check_readable(subject: Subject, event: &Event) -> Result<(), objects::Unreadable> {
     let object = &event.data["object"];
     match subject {
         Subject::Subscription if objects::is::<objects::Subscription>(object) => {
-            objects::read::<objects::Subscription>(object).map(drop).map_err(Error::internal)
+            objects::read::<objects::Subscription>(object).map(drop)
         }
-        Subject::Invoice => objects::read::<objects::Invoice>(object).map(drop).map_err(Error::internal),
+        Subject::Invoice => objects::read::<objects::Invoice>(object).map(drop),
         _ => Ok(()),
     }
 }
 
-/// Marks an event that concerns no carrier.
+/// Marks an event that concerns no carrier, or of which nobody knows whether it does.
 async fn finish_unheard(db: &Db, id: &str, outcome: Outcome) -> Result<Outcome> {
     db.fetch(|sql| {
         sql.push("SELECT app.finish_stripe_event(").push_bind(id.to_owned()).push(", ");

@@ -15,13 +15,37 @@ use crate::platform::db::Db;
 /// S3's word gets so long.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(5);
 
-/// What S3 sends when objects have come. The message with which it tries out a queue has no records.
+/// What S3 sends.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 #[derive(Debug, Deserialize)]
-pub struct Notification {
-    #[serde(rename = "Records", default)]
-    pub records: Vec<Record>,
+#[serde(untagged)]
+pub enum Notification {
+    /// Objects have come.
+    Arrivals {
+        #[serde(rename = "Records")]
+        records: Vec<Record>,
+    },
+    /// It tries out a queue.
+    Trial {
+        #[serde(rename = "Event")]
+        event: TrialEvent,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+pub enum TrialEvent {
+    #[serde(rename = "s3:TestEvent")]
+    Test,
+}
+
+impl Notification {
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Arrivals { records } => records,
+            Self::Trial { event: TrialEvent::Test } => &[],
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -224,7 +248,7 @@ mod tests {
     #[test]
     fn the_message_that_tries_out_a_queue_has_no_records() {
         let test: Notification = serde_json::from_str(r#"{"Service": "Amazon S3", "Event": "s3:TestEvent"}"#).unwrap();
-        assert!(test.records.is_empty());
+        assert!(test.records().is_empty());
     }
 
     #[test]

@@ -11,15 +11,10 @@ impl Eraser<'_> {
     /// [`Error::Unavailable`](crate::base::error::Error::Unavailable) when the database, the bucket or Stripe are: all can be done
     /// again.
     pub async fn erase_tenant(&self, id: TenantId) -> Result<Erased> {
-        let (is_to_erase,): (bool,) = self
-            .db
-            .fetch_one(|sql| {
-                sql.push("SELECT app.is_to_erase(").push_bind(id).push(")");
-            })
-            .await?;
-        if !is_to_erase {
-            return Ok(Erased::Completely);
-        }
+        self.alone(id.0, self.erase_all_of(id)).await
+    }
+
+    async fn erase_all_of(&self, id: TenantId) -> Result<Erased> {
         if !self.bucket.delete_below(&format!("{id}/"), || self.is_late()).await? {
             return Ok(Erased::InPart);
         }

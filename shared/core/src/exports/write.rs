@@ -15,8 +15,9 @@ use crate::platform::bucket::{Bucket, Content};
 use crate::platform::crypto::sha256_of;
 use crate::platform::db::{Db, Sql};
 
-/// Rows that are read at once.
+/// Rows that are read at once, and bytes: it ends with the row that reaches either.
 const PAGE: i32 = 200;
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// A file ends with the page that reaches this, so that memory is bounded whatever a carrier has. In bytes.
 const FULL: usize = 8 * 1024 * 1024;
 /// Nobody else writes it for so long after each file.
@@ -140,10 +141,11 @@ impl Writer<'_> {
                         .push(", ")
                         .push_bind(claim.attempt);
                     sql.push(", ").push_bind(table.to_owned()).push(", ").push_bind(claim.last_key.clone());
-                    sql.push(", ").push_bind(PAGE).push(")");
+                    sql.push(", ").push_bind(PAGE).push(", ").push_bind(PAGE_BYTES as i64).push(")");
                 })
                 .await?;
-            file.is_last = lines.len() < PAGE as usize;
+            let bytes: usize = lines.iter().map(|line| line.line.len()).sum();
+            file.is_last = lines.len() < PAGE as usize && bytes < PAGE_BYTES;
             file.rows += i64::try_from(lines.len()).map_err(Error::internal)?;
             for Line { key, line } in lines {
                 file.bytes.extend(line.into_bytes());
@@ -177,18 +179,20 @@ impl Writer<'_> {
     }
 }
 
-/// Deletes the files of exports that have expired, of so many; how many it were.
+/// Deletes the files of exports that have expired, of so many and until it is late; how many it were.
 ///
 /// # Errors
 /// [`Error::Unavailable`]: the next run tries again.
-pub async fn expire(db: &Db, bucket: &Bucket, limit: i32) -> Result<usize> {
+pub async fn expire(db: &Db, bucket: &Bucket, limit: i32, is_late: impl Fn() -> bool) -> Result<usize> {
     let expired: Vec<(TenantId, ExportId)> = db
         .fetch_all(|sql| {
             sql.push("SELECT tenant_id, id FROM app.expired_exports(").push_bind(limit).push(")");
         })
         .await?;
-    for (tenant, id) in &expired {
-        bucket.delete_below(&prefix(*tenant, *id), || false).await?;
+    for (done, (tenant, id)) in expired.iter().enumerate() {
+        if is_late() || !bucket.delete_below(&prefix(*tenant, *id), &is_late).await? {
+            return Ok(done);
+        }
         db.fetch_all::<()>(|sql| {
             sql.push("SELECT FROM app.expire_export(").push_bind(*id).push(")");
         })

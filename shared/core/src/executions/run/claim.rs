@@ -1,5 +1,6 @@
 //! Whose turn it is, in a transaction of one statement; and then its skill as it was accepted, and the rows that it is about.
 
+use chrono::TimeDelta;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -20,7 +21,7 @@ use crate::providers::price::Price;
 use crate::skills::{Provider, Skill, SkillRef, select_version};
 
 /// Beyond the deadline of the attempt: for loading, checking and writing.
-const MARGIN: &str = "interval '30 seconds'";
+pub const MARGIN: TimeDelta = TimeDelta::seconds(30);
 
 /// An execution that this worker alone may run, until its lease ends.
 pub struct Claim {
@@ -62,7 +63,7 @@ pub enum Taken {
     Held,
     /// Its last attempt did not come to an end: it has failed.
     Lost(ExecutionId),
-    /// It ended without being run: it was too late, or cancelled just now.
+    /// It ended without being run: it was too late, cancelled just now, or its carrier is closed.
     Over,
     Claim(Box<Claim>),
 }
@@ -100,8 +101,8 @@ impl FromRow<'_, PgRow> for Claimed {
 pub async fn claim(db: &Db, permit: ExecutionId, slots: i32) -> Result<Taken> {
     let claim_id = Uuid::now_v7();
     let rows = db.fetch(|sql| {
-        sql.push("SELECT * FROM app.claim_execution(").push_bind(permit).push(", ").push(MARGIN).push(", ");
-        sql.push_bind(slots).push(", ").push_bind(claim_id).push(")");
+        sql.push("SELECT * FROM app.claim_execution(").push_bind(permit).push(", make_interval(secs => ");
+        sql.push_bind(MARGIN.as_seconds_f64()).push("), ").push_bind(slots).push(", ").push_bind(claim_id).push(")");
     });
     let rows = rows.await?;
     let Some(row) = rows.first() else { return Ok(Taken::Nothing) };

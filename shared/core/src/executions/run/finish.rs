@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use sqlx::types::Json;
+use tokio::time::Instant;
 
 use super::Ran;
 use super::answer::{Answer, Failed, Usage};
 use super::claim::Claim;
-use crate::base::error::Result;
+use crate::base::error::{ConflictCode, Error, Result};
 use crate::executions::duplicates;
 use crate::executions::{ExecutionId, ExecutionStatus, Review};
 use crate::platform::db::{Db, Sql, SystemTx};
 use crate::provider_keys::note_refusal;
+
+/// Between the first two tries to write how an attempt ended; then twice as long each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How an execution ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +34,7 @@ pub enum Ending {
 struct Written {
     status: ExecutionStatus,
     failure: Option<(String, String)>,
-    ran: Ran,
+    ending: Ending,
     retry: Option<Duration>,
 }
 
@@ -38,57 +43,82 @@ impl Written {
         let failed = |failed: &Failed, ending| Self {
             status: ExecutionStatus::Failed,
             failure: Some((failed.code.clone(), failed.detail.clone())),
-            ran: Ran::Ended(claim.id, ending),
+            ending,
             retry: None,
         };
         match result {
-            Ok(()) => Self {
-                status: ExecutionStatus::Succeeded,
-                failure: None,
-                ran: Ran::Ended(claim.id, Ending::Succeeded),
-                retry: None,
-            },
+            Ok(()) => {
+                Self { status: ExecutionStatus::Succeeded, failure: None, ending: Ending::Succeeded, retry: None }
+            }
             Err(cause) if !cause.may_pass => failed(cause, Ending::Refused(cause.code.clone())),
             Err(cause) if claim.attempt >= claim.max_attempts => failed(cause, Ending::Exhausted(cause.code.clone())),
             Err(cause) => {
                 let after = delay(cause.after);
-                Self {
-                    status: ExecutionStatus::Queued,
-                    retry: Some(after),
-                    ran: Ran::Retry(claim.id, after),
-                    ..failed(cause, Ending::Superseded)
-                }
+                Self { status: ExecutionStatus::Queued, retry: Some(after), ..failed(cause, Ending::Superseded) }
             }
+        }
+    }
+
+    fn ran(&self, claim: &Claim) -> Ran {
+        match self.retry {
+            Some(after) => Ran::Retry(claim.id, after),
+            None => Ran::Ended(claim.id, self.ending.clone()),
         }
     }
 }
 
-/// What became of the attempt, and what is due already when its slot is free.
+/// What became of the attempt, and what is due already when its slot is free. While the database cannot be reached it is tried
+/// again, until `give_up`: the answer may have been paid for, and nobody else has it.
+///
+/// # Errors
+/// What the database refuses; [`Error::Unavailable`] when time has run out.
 pub async fn finish(
     db: &Db,
     claim: &Claim,
-    answer: Answer,
+    answer: &Answer,
     delay: impl FnOnce(Option<Duration>) -> Duration,
+    give_up: Instant,
 ) -> Result<(Ran, Option<ExecutionId>)> {
-    let superseded = Ran::Ended(claim.id, Ending::Superseded);
+    let written = Written::new(claim, answer.result.as_ref().map(drop), delay);
+    let (mut unknown, mut pause) = (None, FIRST_PAUSE);
+    loop {
+        match write(db, claim, answer, &written, &mut unknown).await {
+            Err(error) if may_pass(&error) && Instant::now() + pause < give_up => {
+                tracing::warn!(execution_id = %claim.id, %error, "how it ended is not written yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { .. } | Error::Conflict { code: ConflictCode::Busy, .. })
+}
+
+/// Once. `unknown`: what became of the attempt if the commit of a try before this one was done, of which no answer came.
+async fn write(
+    db: &Db,
+    claim: &Claim,
+    answer: &Answer,
+    written: &Written,
+    unknown: &mut Option<Ran>,
+) -> Result<(Ran, Option<ExecutionId>)> {
     let enter = format!("SELECT app.enter_execution('{}', {}) AS entered", claim.id, claim.attempt);
     let (mut tx, mut sets) = db.begin_system(&[enter]).await?;
     let Answer { result, usage, refused_key } = answer;
     if !sets.next_row::<(bool,)>()?.is_some_and(|(entered,)| entered) {
-        if usage.is_billed() {
-            tx.execute(book_unheard(claim, &usage)).await?;
-        }
-        return Ok((superseded, leave(tx, claim).await?));
+        return supersede(tx, claim, usage, unknown).await;
     }
-    let written = Written::new(claim, result.as_ref().map(drop), delay);
-    let mut output = result.ok();
+    let mut output = result.as_ref().ok().cloned();
     if let Some(output) = &mut output {
         duplicates::complete(&mut tx, claim.skill.kind, output).await?;
     }
     let targets = claim.context.as_ref().map(|context| context.targets.clone()).unwrap_or_default();
     let (target_ids, target_versions): (Vec<_>, Vec<_>) = targets.into_iter().unzip();
     let review = (output.is_some() && claim.skill.kind.proposes()).then_some(Review::Pending);
-    let (code, detail) = written.failure.unzip();
+    let (code, detail) = written.failure.clone().unzip();
 
     let mut sql = Sql::new("UPDATE executions SET status = ");
     sql.push_bind(written.status).push(", review = ").push_bind(review);
@@ -110,14 +140,35 @@ pub async fn finish(
     sql.push(" WHERE tenant_id = app.tenant_id() AND id = ").push_bind(claim.id);
     sql.push(" AND attempt = ").push_bind(claim.attempt).push(" AND status = 'running' RETURNING id");
     let updated: Vec<(uuid::Uuid,)> = tx.fetch_all(sql).await?;
-    if updated.is_empty() && usage.is_billed() {
-        tx.execute(book_unheard(claim, &usage)).await?;
-    }
-    if let Some(key) = &refused_key {
+    if let Some(key) = refused_key {
         tx.execute(note_refusal(key)).await?;
     }
-    let due = leave(tx, claim).await?;
-    Ok((if updated.is_empty() { superseded } else { written.ran }, due))
+    if updated.is_empty() {
+        return supersede(tx, claim, usage, unknown).await;
+    }
+    let ran = written.ran(claim);
+    *unknown = Some(ran.clone());
+    Ok((ran, leave(tx, claim).await?))
+}
+
+/// The attempt is over. Within its lease that is the work of a try that was committed after all, if there was one, and what was
+/// used is booked with it; else it was cancelled, or given to another worker.
+async fn supersede(
+    mut tx: SystemTx,
+    claim: &Claim,
+    usage: &Usage,
+    unknown: &mut Option<Ran>,
+) -> Result<(Ran, Option<ExecutionId>)> {
+    let ran = match unknown {
+        Some(ran) => ran.clone(),
+        None => {
+            if usage.is_billed() {
+                tx.execute(book_unheard(claim, usage)).await?;
+            }
+            unknown.insert(Ran::Ended(claim.id, Ending::Superseded)).clone()
+        }
+    };
+    Ok((ran, leave(tx, claim).await?))
 }
 
 /// Commits, which gives the slot back, and asks what is due then: nobody else looks for what was held until now.

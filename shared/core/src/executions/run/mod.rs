@@ -35,6 +35,8 @@ use crate::skills::Provider;
 
 /// Time that is left for the second transaction.
 const CLOSING: TimeDelta = TimeDelta::seconds(5);
+/// Before its worker or its lease ends an attempt is given up whose end cannot be written.
+const LEAVING: TimeDelta = TimeDelta::seconds(1);
 
 /// What runs executions. An instance of a function has one and runs several at a time: their transactions take turns on
 /// its connection, their providers are waited for together.
@@ -51,7 +53,7 @@ pub struct Runner {
 }
 
 /// What came of a permit.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ran {
     /// Nothing was due: the message came twice, late, or for something that was cancelled.
     Nothing,
@@ -111,11 +113,13 @@ impl Runner {
     }
 
     async fn run_claim(&self, claim: &Claim, until: DateTime<Utc>) -> Result<(Ran, Option<ExecutionId>)> {
-        let now = self.clock.now();
-        let deadline = (now + TimeDelta::seconds(i64::from(claim.deadline_seconds))).min(until - CLOSING);
-        let deadline = Instant::now() + (deadline - now).to_std().unwrap_or_default();
+        let (now, begun) = (self.clock.now(), Instant::now());
+        let after = |end: DateTime<Utc>| begun + (end - now).to_std().unwrap_or_default();
+        let full_time = now + TimeDelta::seconds(i64::from(claim.deadline_seconds));
+        let deadline = after(full_time.min(until - CLOSING));
+        let give_up = after((full_time + claim::MARGIN).min(until) - LEAVING);
         let answer = answer::answer(self, claim, deadline).await;
         let delay = |asked| backoff::after(claim.attempt, asked, random_fraction());
-        finish::finish(&self.db, claim, answer, delay).await
+        finish::finish(&self.db, claim, &answer, delay, give_up).await
     }
 }
