@@ -16,6 +16,8 @@ use crate::sentences::{missing, sentence, unknown};
 const MOST: usize = 20;
 /// Readings, at the most: what is taken out can make something around it bad that was not.
 const READINGS: usize = 60;
+/// What tells the kinds of a thing apart.
+const TYPE: &str = "type";
 /// Members of an object that are tried one after the other.
 const TRIED: usize = 40;
 
@@ -84,6 +86,7 @@ impl Rest {
     /// without which something else is said.
     fn culprit<T: DeserializeOwned>(&mut self, steps: &[Step], message: &str) -> Option<String> {
         let Value::Object(members) = at(&mut self.body, steps)? else { return None };
+        members.get(TYPE)?;
         let names: Vec<String> = members.keys().take(TRIED).cloned().collect();
         let mut found = Vec::new();
         for name in names {
@@ -95,6 +98,10 @@ impl Rest {
             if let Some(Value::Object(members)) = at(&mut self.body, steps) {
                 members.insert(name, value);
             }
+        }
+        // Without its type nothing of it is read.
+        if found.len() > 1 {
+            found.retain(|name| name != TYPE);
         }
         if found.len() == 1 { found.pop() } else { None }
     }
@@ -305,7 +312,10 @@ mod tests {
     #[test]
     fn a_fault_in_what_has_a_type_is_found() {
         let act = |act: Value| json!({"count": 1, "open": true, "stops": [], "act": act});
-        assert_faults(act(json!({"type": "move", "city": 5, "kind": "x"})), &[("/act/city", "must be text"), ("/act/kind", WORDS)]);
+        assert_faults(
+            act(json!({"type": "move", "city": 5, "kind": "x"})),
+            &[("/act/city", "must be text"), ("/act/kind", WORDS)],
+        );
         assert_faults(act(json!({"type": "move", "city": "Reno", "kind": "pickup"})), &[]);
         assert_faults(act(json!({"type": "move", "city": "Reno"})), &[("/act/kind", "is required")]);
         assert_faults(act(json!({"type": "fly"})), &[("/act/type", "must be move")]);

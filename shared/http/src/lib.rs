@@ -8,7 +8,7 @@ pub mod envelope;
 mod faults;
 pub mod lambda;
 pub mod nudge;
-mod objects;
+pub mod objects;
 pub mod problem;
 pub mod query;
 pub mod rate_limit;

@@ -60,7 +60,7 @@ fn faults<T: DeserializeOwned + IntoParams>(mut pairs: Vec<(String, String)>) ->
         let query = serde_html_form::to_string(&pairs).map_err(Error::internal)?;
         let form = serde_html_form::Deserializer::from_bytes(query.as_bytes());
         let Err(error) = serde_path_to_error::deserialize::<_, T>(form) else { break };
-        let path = error.path().iter().next().map(ToString::to_string).unwrap_or_default();
+        let path = error.path().to_string();
         let message = error.into_inner().to_string();
         if let Some(member) = missing(&message) {
             let others = T::into_params(|| None).into_iter().filter(|it| matches!(it.required, Required::True));
@@ -68,9 +68,11 @@ fn faults<T: DeserializeOwned + IntoParams>(mut pairs: Vec<(String, String)>) ->
             lacking.for_each(|name| add(&name, sentence(&message)));
             break;
         }
-        let name = duplicate(&message).or(unknown(&message)).unwrap_or(&path).to_owned();
-        add(&name, sentence(&message));
-        pairs.retain(|(other, _)| *other != name);
+        let place = duplicate(&message).or(unknown(&message)).unwrap_or(&path);
+        add(place, sentence(&message));
+        // Of several values it is the second that `status[1]` means.
+        let name = place.split('[').next().unwrap_or(place);
+        pairs.retain(|(other, _)| other != name && other != place);
     }
     Ok(faults)
 }

@@ -49,7 +49,9 @@ pub fn sentence(message: &str) -> String {
         }
     }
     match message {
-        "invalid digit found in string" | "cannot parse integer from empty string" => "must be a whole number".to_owned(),
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number".to_owned()
+        }
         "number too large to fit in target type" => "is too large".to_owned(),
         "number too small to fit in target type" => "is too small".to_owned(),
         "provided string was not `true` or `false`" => must_be("a boolean", false),

@@ -184,7 +184,9 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
         (entered, orders, None)
     };
     let orders = orders.into_iter().map(|order: Order| order.shown_to(&entered)).collect();
-    let page = Page::from_rows("orders", orders, view.limit, |order: &Order| Cursor(view.sort, view.sort.key(order), order.id.0));
+    let page = Page::from_rows("orders", orders, view.limit, |order: &Order| {
+        Cursor(view.sort, view.sort.key(order), order.id.0)
+    });
     Ok(OrderList { page, counts })
 }
 
