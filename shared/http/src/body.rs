@@ -1,14 +1,18 @@
-//! Request bodies: JSON whose errors name the field, and for a POST the idempotency key with the request's fingerprint.
+//! Request bodies: JSON whose errors name each bad field, and for a POST the idempotency key with the request's fingerprint.
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use carhaul_core::base::error::Error;
+use carhaul_core::base::error::{Error, FieldError};
 use carhaul_core::platform::crypto::sha256_hex;
 use carhaul_core::platform::idempotency::IdempotencyKey;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
+use crate::faults;
+use crate::objects::Objects;
 use crate::problem::{Failure, ProblemType, Refusal};
+use crate::sentences::{duplicate, sentence};
 
 /// Far above any order, far below what a function can hold.
 const MAX_BODY: usize = 1024 * 1024;
@@ -22,7 +26,7 @@ pub struct Post<T> {
     pub key: Option<IdempotencyKey>,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
@@ -32,7 +36,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Post<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Post<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
@@ -68,61 +72,27 @@ async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Fail
     Ok(bytes)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    // serde would take an array for an object, by the order of its members.
-    if bytes.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
-        return Err(Error::invalid("", "must be an object").into());
-    }
+fn parse<T: DeserializeOwned + ToSchema>(bytes: &[u8]) -> Result<T, Failure> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let pointer = pointer(error.path());
-        match error.into_inner() {
-            e if e.is_data() => invalid(pointer, &message(&e)).into(),
-            // An enum that meets null or a number is reported as bad syntax.
-            _ if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
-                Error::invalid(pointer, "has the wrong type").into()
+    let malformed = |error| Failure::from(Refusal::malformed(format!("the body is not JSON: {error}")));
+    match T::deserialize(Objects(&mut json)) {
+        Ok(value) => json.end().map(|()| value).map_err(malformed),
+        Err(error) => {
+            let mut faults = faults::of::<T>(serde_json::from_slice(bytes).map_err(malformed)?);
+            // A member that is there twice is there once in a value.
+            if faults.is_empty() {
+                faults.extend(twice(&error));
             }
-            e => Failure::from(Refusal::malformed(format!("the body is not JSON: {e}"))),
+            Err(Error::Invalid(faults).into())
         }
-    })?;
-    json.end().map_err(|e| Refusal::malformed(format!("the body is not JSON: {e}")))?;
-    Ok(value)
-}
-
-/// What is missing is named itself, and not what lacks it.
-fn invalid(pointer: String, message: &str) -> Error {
-    match missing(message) {
-        Some(member) => Error::invalid(format!("{pointer}/{member}"), "is required"),
-        None => Error::invalid(pointer, message),
     }
 }
 
-/// What serde says is missing.
-pub(crate) fn missing(message: &str) -> Option<&str> {
-    message.strip_prefix("missing field `")?.strip_suffix('`')
-}
-
-/// The path of a field as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => String::new(),
-        })
-        .collect()
-}
-
-/// What serde says, without its position in the text, as the pointer says where, and without the names of our types.
-fn message(error: &serde_json::Error) -> String {
+fn twice(error: &serde_json::Error) -> Option<FieldError> {
     let text = error.to_string();
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
-    match message.split_once(", expected struct ") {
-        Some((found, _)) => format!("{found}, expected an object"),
-        None => message.to_owned(),
-    }
+    let pointer = duplicate(message).map(|member| format!("/{member}")).unwrap_or_default();
+    Some(FieldError { pointer, detail: sentence(message) })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {

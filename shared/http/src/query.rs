@@ -2,17 +2,21 @@
 //! is `status=new,assigned`. One without a value is refused: a filter that a client means and fails to fill in must not list everything.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use axum::extract::FromRequestParts;
-use carhaul_core::base::error::Error;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use carhaul_core::base::error::{Error, FieldError};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
-use utoipa::openapi::RefOr;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{RefOr, Required};
 
-use crate::body::missing;
 use crate::problem::Failure;
+use crate::sentences::{duplicate, missing, sentence, unknown};
 
 pub struct Query<T>(pub T);
 
@@ -25,18 +29,71 @@ impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Q
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let query = divided::<T>(parts.uri.query().unwrap_or_default())?;
         let pairs: Vec<(String, String)> = serde_html_form::from_str(&query).unwrap_or_default();
-        if let Some((name, _)) = pairs.into_iter().find(|(name, value)| value.is_empty() && name != MAY_BE_EMPTY) {
-            return Err(Error::invalid(name, "must not be empty; leave it out instead").into());
+        if !pairs.iter().any(is_empty)
+            && let Ok(query) = serde_html_form::from_bytes(query.as_bytes())
+        {
+            return Ok(Self(query));
         }
-        let pairs = serde_html_form::Deserializer::from_bytes(query.as_bytes());
-        serde_path_to_error::deserialize(pairs).map(Self).map_err(|error| {
-            let (path, message) = (error.path().to_string(), error.into_inner().to_string());
-            match missing(&message) {
-                Some(name) => Error::invalid(name, "is required").into(),
-                None => Error::invalid(path, message).into(),
-            }
-        })
+        Err(Error::Invalid(faults::<T>(pairs)?).into())
     }
+}
+
+fn is_empty((name, value): &(String, String)) -> bool {
+    value.is_empty() && name != MAY_BE_EMPTY
+}
+
+/// Each bad parameter. The rest is read again without the first that was found.
+fn faults<T: DeserializeOwned + IntoParams>(mut pairs: Vec<(String, String)>) -> Result<Vec<FieldError>, Error> {
+    let mut faults: Vec<FieldError> = Vec::new();
+    let mut add = |pointer: &str, detail: String| {
+        if !faults.iter().any(|fault| fault.pointer == pointer) {
+            faults.push(FieldError { pointer: pointer.to_owned(), detail });
+        }
+    };
+    let sent: Vec<String> = pairs.iter().map(|(name, _)| name.clone()).collect();
+    for (name, _) in pairs.iter().filter(|pair| is_empty(pair)) {
+        add(name, "must not be empty; leave it out instead".to_owned());
+    }
+    pairs.retain(|pair| !is_empty(pair));
+    // Each reading names another parameter, or is the last.
+    for _ in 0..=pairs.len() {
+        let query = serde_html_form::to_string(&pairs).map_err(Error::internal)?;
+        let form = serde_html_form::Deserializer::from_bytes(query.as_bytes());
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(form) else { break };
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        if let Some(member) = missing(&message) {
+            let others = T::into_params(|| None).into_iter().filter(|it| matches!(it.required, Required::True));
+            let lacking = others.map(|it| it.name).chain([member.to_owned()]).filter(|name| !sent.contains(name));
+            lacking.for_each(|name| add(&name, sentence(&message)));
+            break;
+        }
+        let place = duplicate(&message).or(unknown(&message)).unwrap_or(&path);
+        add(place, sentence(&message));
+        // Of several values it is the second that `status[1]` means.
+        let name = place.split('[').next().unwrap_or(place);
+        pairs.retain(|(other, _)| other != name && other != place);
+    }
+    Ok(faults)
+}
+
+/// Refuses the parameters of an operation that has none: those that have some know their own.
+pub async fn refuse(State(takes): State<fn() -> bool>, request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        Some(query) if !query.is_empty() && !takes() => {
+            let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
+            let names: BTreeSet<String> = pairs.into_iter().map(|(name, _)| name).collect();
+            let fault = |pointer| FieldError { pointer, detail: "is unknown: there are no parameters here".to_owned() };
+            Failure::from(Error::Invalid(names.into_iter().map(fault).collect())).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// Whether an operation has parameters in its query.
+pub fn has_parameters(operation: &Operation) -> bool {
+    let in_query = |it: &RefOr<Parameter>| matches!(it, RefOr::T(it) if matches!(it.parameter_in, ParameterIn::Query));
+    operation.parameters.iter().flatten().any(in_query)
 }
 
 /// The query with each value by itself. Most have nothing to divide and stay as they came.

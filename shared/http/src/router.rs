@@ -70,8 +70,17 @@ macro_rules! routes {
                 $(
                     let path = $crate::router::utoipa_axum::routes!(@path [path()] of $first $(:: $more)*);
                     let methods = $crate::router::utoipa_axum::routes!(@path [methods()] of $first $(:: $more)*);
+                    let takes_query: fn() -> bool = || {
+                        static TAKES: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+                            let operation = $crate::router::utoipa_axum::routes!(@path [operation()] of $first $(:: $more)*);
+                            $crate::query::has_parameters(&operation)
+                        });
+                        *TAKES
+                    };
                     let router = methods.iter().fold(router, |router, method| {
-                        router.route(&path, axum::routing::on(method.to_method_filter(), $first $(:: $more)*))
+                        let route = axum::routing::on(method.to_method_filter(), $first $(:: $more)*);
+                        let refuse = axum::middleware::from_fn_with_state(takes_query, $crate::query::refuse);
+                        router.route(&path, route.route_layer(refuse))
                     });
                 )+
                 router

@@ -228,11 +228,10 @@ impl<'a> Kind<'a> {
     }
 
     fn add_refusals(&self, operation: &mut Value, has_namesake: bool) {
-        let mut statuses = vec![500, 503];
+        // A parameter that the operation does not have.
+        let mut statuses = vec![422, 500, 503];
         if !self.is_open {
             statuses.extend([401, 403, 429]);
-            // Who names no carrier and sends nothing can have nothing wrong.
-            statuses.extend((self.in_tenant() || self.has_body).then_some(422));
             if !self.is(&WITHOUT_LIMIT) {
                 statuses.push(402);
             }

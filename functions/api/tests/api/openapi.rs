@@ -179,7 +179,6 @@ fn what_generators_stumble_over_is_not_there() {
         }
     }
     assert!(several > 8, "{several}");
-    assert!(document["paths"]["/v1/me"]["get"]["responses"].get("422").is_none(), "there is nothing to send");
 }
 
 #[test]

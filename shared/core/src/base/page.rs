@@ -20,11 +20,11 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page from one row more than the limit: the extra row only tells that there is a next page.
-    pub fn from_rows<K: Serialize>(mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
+    /// Makes a page of `list` from one row more than the limit: the extra row only tells that there is a next page.
+    pub fn from_rows<K: Serialize>(list: &str, mut rows: Vec<T>, limit: Limit, key: impl Fn(&T) -> K) -> Self {
         let more = rows.len() > limit.rows();
         rows.truncate(limit.rows());
-        let next_cursor = if more { rows.last().map(|row| encode(&key(row))) } else { None };
+        let next_cursor = if more { rows.last().map(|row| encode(&(list, key(row)))) } else { None };
         Self { data: rows, next_cursor }
     }
 }
@@ -76,7 +76,7 @@ impl ComposeSchema for Limit {
 
 impl ToSchema for Limit {}
 
-/// Writes the sort key of a row as an opaque cursor.
+/// Writes a position as an opaque cursor.
 pub fn encode<K: Serialize>(key: &K) -> String {
     BASE64.encode(serde_json::to_vec(key).unwrap_or_default())
 }
@@ -89,7 +89,22 @@ pub fn decode<K: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<K>> {
     let Some(cursor) = cursor else { return Ok(None) };
     let bytes = BASE64.decode(cursor).ok();
     let key = bytes.and_then(|b| serde_json::from_slice(&b).ok());
-    key.map(Some).ok_or_else(|| Error::invalid("cursor", "is not a cursor of this list with this sort"))
+    key.map(Some).ok_or_else(not_of_this_list)
+}
+
+/// The key of the row that a page of `list` starts after.
+///
+/// # Errors
+/// [`Error::Invalid`] on `cursor` when it is not one of this list: the same key may well be one of another.
+pub fn after<K: DeserializeOwned>(list: &str, cursor: Option<&str>) -> Result<Option<K>> {
+    match decode::<(String, K)>(cursor)? {
+        Some((of, _)) if of != list => Err(not_of_this_list()),
+        read => Ok(read.map(|(_, key)| key)),
+    }
+}
+
+pub fn not_of_this_list() -> Error {
+    Error::invalid("cursor", "is not a cursor of this list with this sort")
 }
 
 #[cfg(test)]
@@ -99,9 +114,10 @@ mod tests {
     #[test]
     fn the_extra_row_makes_a_cursor_and_is_not_shown() {
         let limit = Limit(2);
-        let page = Page::from_rows(vec![1, 2, 3], limit, |row| *row);
-        assert_eq!((page.data, decode(page.next_cursor.as_deref()).unwrap()), (vec![1, 2], Some(2)));
-        assert_eq!(Page::from_rows(vec![1, 2], limit, |row| *row).next_cursor, None);
+        let page = Page::from_rows("trucks", vec![1, 2, 3], limit, |row| *row);
+        assert_eq!((page.data, after("trucks", page.next_cursor.as_deref()).unwrap()), (vec![1, 2], Some(2)));
+        assert!(after::<i32>("trailers", page.next_cursor.as_deref()).is_err());
+        assert_eq!(Page::from_rows("trucks", vec![1, 2], limit, |row| *row).next_cursor, None);
     }
 
     #[test]

@@ -54,7 +54,7 @@ crate::text_column!(BillingEventOutcome);
 
 /// By the time when they happened, which is not the order in which they arrived.
 pub async fn list(db: &Db, actor: &Actor, cursor: Option<&str>, limit: Limit) -> Result<Page<BillingEvent>> {
-    let after: Option<(DateTime<Utc>, BillingEventId)> = page::decode(cursor)?;
+    let after: Option<(DateTime<Utc>, BillingEventId)> = page::after("billing_events", cursor)?;
     let (_, events) = db
         .read::<BillingEvent>(actor, Action::BillingRead, |sql| {
             sql.push(
@@ -67,5 +67,5 @@ pub async fn list(db: &Db, actor: &Actor, cursor: Option<&str>, limit: Limit) ->
             sql.push(" ORDER BY t.at DESC, t.id DESC LIMIT ").push(limit.fetch());
         })
         .await?;
-    Ok(Page::from_rows(events, limit, |event| (event.at, event.id)))
+    Ok(Page::from_rows("billing_events", events, limit, |event| (event.at, event.id)))
 }

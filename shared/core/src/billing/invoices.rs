@@ -85,7 +85,7 @@ impl BillingInvoice {
 
 /// By the time when they were issued, which is not the order in which we heard of them.
 pub async fn list(db: &Db, actor: &Actor, cursor: Option<&str>, limit: Limit) -> Result<Page<BillingInvoice>> {
-    let after: Option<(DateTime<Utc>, BillingInvoiceId)> = page::decode(cursor)?;
+    let after: Option<(DateTime<Utc>, BillingInvoiceId)> = page::after("billing_invoices", cursor)?;
     let (_, invoices) = db
         .read::<BillingInvoice>(actor, Action::BillingRead, |sql| {
             sql.push(
@@ -99,6 +99,6 @@ pub async fn list(db: &Db, actor: &Actor, cursor: Option<&str>, limit: Limit) ->
             sql.push(" ORDER BY t.issued_at DESC, t.id DESC LIMIT ").push(limit.fetch());
         })
         .await?;
-    let page = Page::from_rows(invoices, limit, |invoice| (invoice.issued_at, invoice.id));
+    let page = Page::from_rows("billing_invoices", invoices, limit, |invoice| (invoice.issued_at, invoice.id));
     Ok(Page { data: page.data.into_iter().map(BillingInvoice::in_its_currency).collect(), ..page })
 }

@@ -229,7 +229,7 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<Execution>> {
-    let after: Option<Uuid> = page::decode(cursor)?;
+    let after: Option<Uuid> = page::after(Execution::TABLE, cursor)?;
     let (_, executions) = db
         .read::<Execution>(actor, Execution::READ, |sql| {
             sql.push("SELECT ").push(LISTED).push(" FROM executions t WHERE t.tenant_id = e.tenant_id");
@@ -240,7 +240,7 @@ pub async fn list(
             sql.push(" ORDER BY t.id DESC LIMIT ").push(limit.fetch());
         })
         .await?;
-    Ok(Page::from_rows(executions, limit, Resource::id))
+    Ok(Page::from_rows(Execution::TABLE, executions, limit, Resource::id))
 }
 
 impl ExecutionFilter {

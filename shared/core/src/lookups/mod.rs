@@ -10,6 +10,7 @@ pub mod tags;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::error::Result;
@@ -19,8 +20,8 @@ use crate::platform::db::{Assignments, Db, Resource, Tx, push_archived};
 
 /// A word of the carrier's own.
 pub trait Lookup: Resource + Serialize {
-    type New: DeserializeOwned;
-    type Patch: DeserializeOwned;
+    type New: DeserializeOwned + ToSchema;
+    type Patch: DeserializeOwned + ToSchema;
     /// Its path below `/v1`.
     const PATH: &'static str;
     /// Whether it can be archived.

@@ -150,7 +150,7 @@ pub struct View {
 /// # Errors
 /// [`Error::Invalid`] for a cursor of another list; those of [`Db::read`].
 pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Result<OrderList> {
-    let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
+    let cursor = Cursor::read("orders", view.cursor.as_deref(), view.sort)?;
     let words = search::words(filter.q.as_deref());
     let page = |sql: &mut Sql| {
         let search = Search::push(sql, &words);
@@ -184,7 +184,9 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
         (entered, orders, None)
     };
     let orders = orders.into_iter().map(|order: Order| order.shown_to(&entered)).collect();
-    let page = Page::from_rows(orders, view.limit, |order: &Order| Cursor(view.sort, view.sort.key(order), order.id.0));
+    let page = Page::from_rows("orders", orders, view.limit, |order: &Order| {
+        Cursor(view.sort, view.sort.key(order), order.id.0)
+    });
     Ok(OrderList { page, counts })
 }
 

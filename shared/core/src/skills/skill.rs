@@ -242,7 +242,7 @@ pub async fn list(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<Skill>> {
-    let after: Option<SkillRef> = page::decode(cursor)?;
+    let after: Option<SkillRef> = page::after(Skill::TABLE, cursor)?;
     let kind = |sql: &mut Sql, column: &str| {
         if let Some(kind) = filter.kind {
             sql.push(format_args!(" AND {column} = ")).push_bind(kind);
@@ -270,7 +270,7 @@ pub async fn list(
             sql.push(limit.fetch());
         })
         .await?;
-    Ok(Page::from_rows(skills, limit, |skill: &Skill| skill.id.clone()))
+    Ok(Page::from_rows(Skill::TABLE, skills, limit, |skill: &Skill| skill.id.clone()))
 }
 
 /// A skill as it is now, or at one of its versions.
@@ -315,7 +315,7 @@ pub async fn versions(
     cursor: Option<&str>,
     limit: Limit,
 ) -> Result<Page<Skill>> {
-    let before: Option<i64> = page::decode(cursor)?;
+    let before: Option<i64> = page::after("skill_versions", cursor)?;
     let (_, versions) = db
         .read::<Skill>(actor, Action::SkillsRead, |sql| {
             match skill {
@@ -337,7 +337,7 @@ pub async fn versions(
     if versions.is_empty() && before.is_none() {
         return Err(Error::NotFound(Skill::NAME));
     }
-    Ok(Page::from_rows(versions, limit, |skill: &Skill| skill.version))
+    Ok(Page::from_rows("skill_versions", versions, limit, |skill: &Skill| skill.version))
 }
 
 /// A SELECT without arguments of those of these skills that can be run now.

@@ -106,7 +106,7 @@ pub struct View {
 /// # Errors
 /// [`Error::Invalid`] for a cursor of another list; those of [`Db::read`].
 pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Result<Page<Trip>> {
-    let cursor = Cursor::read(view.cursor.as_deref(), view.sort)?;
+    let cursor = Cursor::read("trips", view.cursor.as_deref(), view.sort)?;
     let (_, trips) = db
         .read::<Trip>(actor, Action::TripsRead, |sql| {
             let end = format!("{} LIMIT {}", view.sort.order(), view.limit.fetch());
@@ -129,7 +129,7 @@ pub async fn list(db: &Db, actor: &Actor, filter: &Filter, view: &View) -> Resul
             sql.push(") t").push(view.sort.order());
         })
         .await?;
-    Ok(Page::from_rows(trips, view.limit, |trip: &Trip| Cursor(view.sort, view.sort.key(trip), trip.id.0)))
+    Ok(Page::from_rows("trips", trips, view.limit, |trip: &Trip| Cursor(view.sort, view.sort.key(trip), trip.id.0)))
 }
 
 impl Filter {

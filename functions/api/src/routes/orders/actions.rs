@@ -223,6 +223,7 @@ struct BulkAction {
     #[schema(min_items = 1, max_items = 100)]
     order_ids: Vec<OrderId>,
     /// What to do to each of them.
+    #[serde(deserialize_with = "carhaul_http::objects::object")]
     action: OrderAction,
 }
 

@@ -12,7 +12,7 @@ use sqlx::{Encode, Postgres, Type};
 use uuid::Uuid;
 
 use super::Sql;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::page;
 
 /// The order of a list of rows `t`. Without a column it is that of the id, which is the order of creation.
@@ -74,11 +74,11 @@ impl Key {
 
 impl<S: Sort> Cursor<S> {
     /// # Errors
-    /// [`Error::Invalid`] for a cursor of another list or of another sort.
-    pub fn read(cursor: Option<&str>, sort: S) -> Result<Option<Self>> {
-        let cursor: Option<Self> = page::decode(cursor)?;
+    /// [`Error::Invalid`](crate::base::error::Error::Invalid) for a cursor of another list or of another sort.
+    pub fn read(list: &str, cursor: Option<&str>, sort: S) -> Result<Option<Self>> {
+        let cursor: Option<Self> = page::after(list, cursor)?;
         if cursor.as_ref().is_some_and(|cursor| cursor.0 != sort || !cursor.1.is_of(sort.column().0)) {
-            return Err(Error::invalid("cursor", "is not a cursor of this list with this sort"));
+            return Err(page::not_of_this_list());
         }
         Ok(cursor)
     }

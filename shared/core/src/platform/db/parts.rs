@@ -32,7 +32,7 @@ pub trait Part: for<'r> FromRow<'r, PgRow> {
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Invalid`] for a bad cursor; those of [`Db::read`].
 pub async fn parts<T: Part>(db: &Db, actor: &Actor, of: Uuid, cursor: Option<&str>, limit: Limit) -> Result<Page<T>> {
-    let after: Option<Uuid> = page::decode(cursor)?;
+    let after: Option<Uuid> = page::after(T::TABLE, cursor)?;
     let (beyond, order) = if T::NEWEST_FIRST { (" < ", " DESC") } else { (" > ", "") };
     let select = |sql: &mut Sql| {
         sql.push(format_args!("SELECT {} FROM {} t WHERE t.tenant_id = e.tenant_id", T::COLUMNS, T::TABLE));
@@ -47,5 +47,5 @@ pub async fn parts<T: Part>(db: &Db, actor: &Actor, of: Uuid, cursor: Option<&st
         sql.push(" AND t.id = ").push_bind(of).push(") AS aside");
     };
     let (_, rows, exists) = db.read_with(actor, T::READ, select, exists).await?;
-    if exists { Ok(Page::from_rows(rows, limit, T::id)) } else { Err(Error::NotFound(T::OF_NAME)) }
+    if exists { Ok(Page::from_rows(T::TABLE, rows, limit, T::id)) } else { Err(Error::NotFound(T::OF_NAME)) }
 }

@@ -134,7 +134,7 @@ impl Db {
         filter: impl Fn(&mut Sql),
         rare: &[Rare<'_>],
     ) -> Result<Page<R>> {
-        let after: Option<Uuid> = page::decode(cursor)?;
+        let after: Option<Uuid> = page::after(R::TABLE, cursor)?;
         let (_, rows) = self
             .read::<R>(actor, R::READ, |sql| {
                 let conditions = |sql: &mut Sql| {
@@ -154,7 +154,7 @@ impl Db {
                 Ways { columns, table, driver, rare, end: &end, end_of_all: &end }.push(sql, conditions);
             })
             .await?;
-        Ok(Page::from_rows(rows, limit, R::id))
+        Ok(Page::from_rows(R::TABLE, rows, limit, R::id))
     }
 }
 
